@@ -1,0 +1,53 @@
+# Every target is one command; anything longer is a Python module under infra/ with tests.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+RUN := $(PYTHON) infra/dev/environment.py && PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python
+
+# Options of the form name=value, passed on as they were given.
+suite ?=
+mode ?=
+service ?=
+upgrade ?=
+
+.PHONY: help demo tests lint typecheck format sync-services generate-from-spec docker-engine \
+	dev-start dev-stop log lock
+
+help: ## List every target
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-20s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## Run the whole stack here with an offline Telegram: no token, no Docker, no root
+	@$(RUN) -m infra.demo
+
+tests: ## Run the test suites [suite=tg_bot|backend|telegram_sim|shared|infra|integration|e2e]
+	@$(RUN) -m infra.dev.suites $(suite)
+
+lint: ## Check style, shell, Dockerfiles, schemas and drift of everything generated
+	@$(RUN) -m infra.dev.lint
+
+typecheck: ## Check types (mypy strict)
+	@$(RUN) -m mypy
+
+format: ## Format the Python sources and apply safe fixes
+	@$(RUN) -m infra.dev.format
+
+sync-services: ## Render services.yml into Compose files and .env.example [mode=check|create]
+	@$(RUN) -m infra.stack sync $(if $(mode),--mode $(mode))
+
+generate-from-spec: ## Generate schemas, events and routers from the specs [mode=check]
+	@$(RUN) -m infra.codegen $(if $(mode),--mode $(mode))
+
+docker-engine: ## Install and start Docker and Compose on a Debian machine (root; asks nothing)
+	@tests/docker/engine
+
+dev-start: ## Build the images and start the stack [COMPOSE_PROFILES=tg|sim]
+	@$(RUN) -m infra.dev.compose start
+
+dev-stop: ## Stop the stack; volumes are kept
+	@$(RUN) -m infra.dev.compose stop
+
+log: ## Follow the logs of one service, or of all [service=NAME]
+	@$(RUN) -m infra.dev.compose log $(service)
+
+lock: ## Resolve the dependencies into hash-locked requirement files [upgrade=1]
+	@$(PYTHON) -m infra.dev.lock $(if $(upgrade),--upgrade)

@@ -1,0 +1,1 @@
+"""REST API and subscriber that stores every command once."""

@@ -1,0 +1,1 @@
+"""Telegram bot that publishes every command to Redis Streams."""
