@@ -1,0 +1,53 @@
+"""Every event of the stack: publish it, or subscribe to it.
+
+Written by `make generate-from-spec` from shared/spec/events.yaml; do not edit.
+"""
+
+from collections.abc import Callable
+
+from shared.generated.schemas import (
+    CommandReceived,
+)
+from shared.streams import EventStream, Handler, Publication, StreamBroker
+
+broker = StreamBroker()
+
+command_received = EventStream(
+    name="command_received", type="command_received", model=CommandReceived
+)
+
+
+async def publish_command_received(
+    event: CommandReceived, *, event_id: str | None = None
+) -> Publication:
+    """Publish a command that the bot received.
+
+    Args:
+        event: What happened.
+        event_id: Identifies the event for good: publishing it again under the same id writes
+            nothing. Without it a random one is taken.
+
+    Returns:
+        The event's id and where it stands in the stream `command_received`.
+
+    Raises:
+        EventRefused: The event will never be accepted, for example because it is too large.
+        StreamUnavailable: Redis cannot be reached; publish again with the same id.
+    """
+    return await broker.publish_event(command_received, event, event_id=event_id)
+
+
+def subscribe_command_received(
+    *, group: str
+) -> Callable[[Handler[CommandReceived]], Handler[CommandReceived]]:
+    """Handle every command that the bot received.
+
+    Args:
+        group: The consumer group. Every group sees every event; the processes of one group
+            share them.
+
+    Returns:
+        A decorator for the handler, which gets the event and its delivery. An event is
+        acknowledged when the handler returns, and delivered again when it raises.
+    """
+    return broker.subscribe_event(command_received, group=group)
