@@ -5,16 +5,12 @@ Written by `make generate-from-spec` from shared/spec/events.yaml; do not edit.
 
 from collections.abc import Callable
 
-from shared.generated.schemas import (
-    CommandReceived,
-)
+from shared.generated.schemas import CommandReceived
 from shared.streams import EventStream, Handler, Publication, StreamBroker
 
 broker = StreamBroker()
 
-command_received = EventStream(
-    name="command_received", type="command_received", model=CommandReceived
-)
+command_received = EventStream(name="command_received", model=CommandReceived)
 
 
 async def publish_command_received(
@@ -28,11 +24,13 @@ async def publish_command_received(
             nothing. Without it a random one is taken.
 
     Returns:
-        The event's id and where it stands in the stream `command_received`.
+        The event's id and where it stands in the stream `command_received`. While Redis is
+        away, the call waits.
 
     Raises:
-        EventRefused: The event will never be accepted, for example because it is too large.
-        StreamUnavailable: Redis cannot be reached; publish again with the same id.
+        EventRefused: The event can never be published, for example because it is too large; it
+            stands in the dead letters.
+        NotConnected: The broker is not connected, or was closed before there was an answer.
     """
     return await broker.publish_event(command_received, event, event_id=event_id)
 
@@ -47,7 +45,9 @@ def subscribe_command_received(
             share them.
 
     Returns:
-        A decorator for the handler, which gets the event and its delivery. An event is
-        acknowledged when the handler returns, and delivered again when it raises.
+        A decorator for the handler, which gets each event and its delivery. An event is
+        acknowledged when the handler returns; when it raises, it gets the event again, and after
+        too many failures the event moves to the dead letters. `TryLater` is no failure: it says
+        that the handler cannot work now.
     """
     return broker.subscribe_event(command_received, group=group)
