@@ -6,6 +6,7 @@ Written by `make generate-from-spec` from services/backend/spec/debug.yaml; do n
 from typing import Any, Protocol
 
 from fastapi import APIRouter, Response
+
 from shared.generated.schemas import CommandPublished, DebugCommand, Problem
 
 
@@ -20,8 +21,7 @@ class DebugController(Protocol):
 
         Failures, as the API declares them:
             400: The body is no JSON.
-            413: The command is too large for the stream.
-            422: The request does not fit its schema.
+            422: The request does not fit its schema, or the command is too large.
             503: Redis cannot be reached; the command may still be published later.
         """
         ...
@@ -32,8 +32,10 @@ def debug_router(controller: DebugController) -> APIRouter:
     router = APIRouter()
     publish_command_errors: dict[int | str, dict[str, Any]] = {
         400: {"description": "The body is no JSON.", "model": Problem},
-        413: {"description": "The command is too large for the stream.", "model": Problem},
-        422: {"description": "The request does not fit its schema.", "model": Problem},
+        422: {
+            "description": "The request does not fit its schema, or the command is too large.",
+            "model": Problem,
+        },
         503: {
             "description": "Redis cannot be reached; the command may still be published later.",
             "model": Problem,

@@ -6,6 +6,7 @@ Written by `make generate-from-spec` from services/backend/spec/users.yaml; do n
 from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Path
+
 from shared.generated.schemas import Problem, User, UserCreate
 
 
