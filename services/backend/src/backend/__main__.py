@@ -11,9 +11,9 @@ from sqlalchemy import make_url
 from backend.database import DatabaseUnusable
 from backend.process import CannotListen, run
 from backend.settings import Settings
+from shared.generated.events import ConsumerStopped
 from shared.logs import configure_logging, hide
 from shared.settings import SettingsError, exit_with, load_settings
-from shared.streams import ConsumerStopped
 
 log = structlog.get_logger("backend")
 

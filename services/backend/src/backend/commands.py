@@ -7,9 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from backend.database import now, storable
 from backend.inbox import once
 from backend.tables import commands
-from shared.generated.events import subscribe_command_received
+from shared.generated.events import Delivery, subscribe_command_received
 from shared.generated.schemas import CommandReceived
-from shared.streams import Delivery
 
 log = structlog.get_logger(__name__)
 

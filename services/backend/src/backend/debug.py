@@ -7,9 +7,13 @@ import structlog
 
 from backend.database import now
 from backend.problems import Refusal
-from shared.generated.events import command_received, publish_command_received
+from shared.generated.events import (
+    EventRefused,
+    NotConnected,
+    command_received,
+    publish_command_received,
+)
 from shared.generated.schemas import CommandPublished, CommandReceived, DebugCommand
-from shared.streams import EventRefused, NotConnected
 
 log = structlog.get_logger(__name__)
 

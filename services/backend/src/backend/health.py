@@ -10,8 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from backend.database import probe
 from backend.failures import describe
-from shared.generated.events import broker
-from shared.streams import Consumer
+from shared.generated.events import Consumer, broker
 
 PROBE_TIMEOUT = 2.0
 """Seconds that one check may take."""

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from backend.database import insert_once, now
 from backend.failures import blames_data, describe, is_of_database
 from backend.tables import inbox
-from shared.streams import TryLater
+from shared.generated.events import TryLater
 
 
 @asynccontextmanager
