@@ -17,8 +17,7 @@ class Channel:
 
     Attributes:
         name: The key of the channel, a Python identifier.
-        address: The stream's name.
-        type: The CloudEvents type of its events: the message's name.
+        address: The stream's name, and the CloudEvents type of the events in it.
         model: The class of the payload.
         description: What the stream holds, one sentence.
         publish: What the publishing operation says of itself, if there is one.
@@ -27,7 +26,6 @@ class Channel:
 
     name: str
     address: str
-    type: str
     model: str
     description: str
     publish: str | None
@@ -69,20 +67,19 @@ class _Reader:
             elif address in addresses:
                 self._fault((*at, "address"), f"{address!r} is the stream of {addresses[address]}")
             addresses.setdefault(address, name)
-            message = self._message(name, channel)
-            if message:
+            model = self._model(name, channel)
+            if model:
                 yield Channel(
                     name=name,
                     address=str(address),
-                    type=message[0],
-                    model=message[1],
+                    model=model,
                     description=_sentence(channel),
                     publish=operations.get((name, "send")),
                     subscribe=operations.get((name, "receive")),
                 )
 
-    def _message(self, name: str, channel: dict[str, Any]) -> tuple[str, str] | None:
-        """Return the type and the payload's class of the channel's only message."""
+    def _model(self, name: str, channel: dict[str, Any]) -> str | None:
+        """Return the class of the payload of the channel's only message."""
         messages = channel.get("messages") or {}
         at: tuple[str, ...] = ("channels", name, "messages")
         if len(messages) != 1:
@@ -100,7 +97,10 @@ class _Reader:
             reason = f"the payload must be a $ref to an object of {self.models.document.path.name}"
             self._fault((*at, "payload", "$ref"), reason)
             return None
-        return str(message.get("name") or name), model
+        if message.get("name", channel.get("address")) != channel.get("address"):
+            reason = f"the message is called like its stream: {channel.get('address')!r}"
+            self._fault((*at, "name"), reason)
+        return model
 
     def _operations(self) -> dict[tuple[str, str], str]:
         """Return what each operation says of itself, by channel and action."""

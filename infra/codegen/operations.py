@@ -69,6 +69,23 @@ class Operation:
     success: Response
     errors: tuple[Response, ...]
 
+    @property
+    def required(self) -> tuple[Parameter, ...]:
+        """Return the parameters that every request has."""
+        return tuple(part for part in self.parameters if part.required)
+
+    @property
+    def optional(self) -> tuple[Parameter, ...]:
+        """Return the parameters that a request may leave out."""
+        return tuple(part for part in self.parameters if not part.required)
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Return the names of the method's arguments, in its order."""
+        body = ("body",) if self.body else ()
+        required = (part.name for part in self.required)
+        return (*required, *body, *(part.name for part in self.optional))
+
 
 @dataclass(frozen=True)
 class Api:

@@ -6,10 +6,9 @@ Written by `make generate-from-spec` from shared/spec/events.yaml; do not edit.
 from collections.abc import Callable
 from typing import Any
 
-from shared.generated.schemas import (
-    CommandReceived,
-)
+from shared.generated.schemas import CommandReceived
 from shared.streams import (
+    Consumer,
     ConsumerState,
     ConsumerStopped,
     Delivery,
@@ -24,6 +23,7 @@ from shared.streams import (
 )
 
 __all__ = [
+    "Consumer",
     "ConsumerState",
     "ConsumerStopped",
     "Delivery",

@@ -85,7 +85,7 @@ class CommandPublished(BaseModel):
         str, Field(description="Name of the Redis Stream.", examples=["command_received"])
     ]
     entry_id: Annotated[
-        str | None,
+        str,
         Field(description="Identifier of the entry in the stream.", examples=["1767225600000-0"]),
     ]
 

@@ -7,20 +7,13 @@ from typing import Any, Protocol
 
 from fastapi import APIRouter, Response
 
-from shared.generated.schemas import (
-    CommandPublished,
-    DebugCommand,
-    Problem,
-)
+from shared.generated.schemas import CommandPublished, DebugCommand, Problem
 
 
 class DebugController(Protocol):
     """What carries out the operations of Debug."""
 
-    async def publish_command(
-        self,
-        body: DebugCommand,
-    ) -> CommandPublished:
+    async def publish_command(self, body: DebugCommand) -> CommandPublished:
         """Publish a command by hand.
 
         Kept as a fallback for manual tests. Services publish to the stream themselves with
@@ -28,9 +21,8 @@ class DebugController(Protocol):
 
         Failures, as the API declares them:
             400: The body is no JSON.
-            413: The command is too large for the stream.
-            422: The request does not fit its schema.
-            503: Redis cannot be reached; whether the command was written is unknown.
+            422: The request does not fit its schema, or the command is too large.
+            503: Redis cannot be reached; the command may still be published later.
         """
         ...
 
@@ -39,20 +31,13 @@ def debug_router(controller: DebugController) -> APIRouter:
     """Return the routes of Debug, carried out by the controller."""
     router = APIRouter()
     publish_command_errors: dict[int | str, dict[str, Any]] = {
-        400: {
-            "description": "The body is no JSON.",
-            "model": Problem,
-        },
-        413: {
-            "description": "The command is too large for the stream.",
-            "model": Problem,
-        },
+        400: {"description": "The body is no JSON.", "model": Problem},
         422: {
-            "description": "The request does not fit its schema.",
+            "description": "The request does not fit its schema, or the command is too large.",
             "model": Problem,
         },
         503: {
-            "description": "Redis cannot be reached; whether the command was written is unknown.",
+            "description": "Redis cannot be reached; the command may still be published later.",
             "model": Problem,
         },
     }
@@ -76,8 +61,6 @@ def debug_router(controller: DebugController) -> APIRouter:
         response.headers["Link"] = (
             '</docs#/debug/publish_command>; rel="deprecation"; type="text/html"'
         )
-        return await controller.publish_command(
-            body,
-        )
+        return await controller.publish_command(body)
 
     return router

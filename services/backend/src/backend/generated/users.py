@@ -7,20 +7,13 @@ from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Path
 
-from shared.generated.schemas import (
-    Problem,
-    User,
-    UserCreate,
-)
+from shared.generated.schemas import Problem, User, UserCreate
 
 
 class UsersController(Protocol):
     """What carries out the operations of Users."""
 
-    async def create_user(
-        self,
-        body: UserCreate,
-    ) -> User:
+    async def create_user(self, body: UserCreate) -> User:
         """Register a user.
 
         Registering the same user again changes nothing: of any number of requests for one
@@ -34,10 +27,7 @@ class UsersController(Protocol):
         """
         ...
 
-    async def get_user(
-        self,
-        user_id: int,
-    ) -> User:
+    async def get_user(self, user_id: int) -> User:
         """Return a registered user.
 
         Failures, as the API declares them:
@@ -52,22 +42,10 @@ def users_router(controller: UsersController) -> APIRouter:
     """Return the routes of Users, carried out by the controller."""
     router = APIRouter()
     create_user_errors: dict[int | str, dict[str, Any]] = {
-        400: {
-            "description": "The body is no JSON.",
-            "model": Problem,
-        },
-        409: {
-            "description": "The user was registered before.",
-            "model": Problem,
-        },
-        422: {
-            "description": "The request does not fit its schema.",
-            "model": Problem,
-        },
-        503: {
-            "description": "The database cannot be reached; try again later.",
-            "model": Problem,
-        },
+        400: {"description": "The body is no JSON.", "model": Problem},
+        409: {"description": "The user was registered before.", "model": Problem},
+        422: {"description": "The request does not fit its schema.", "model": Problem},
+        503: {"description": "The database cannot be reached; try again later.", "model": Problem},
     }
 
     @router.post(
@@ -83,23 +61,12 @@ def users_router(controller: UsersController) -> APIRouter:
     async def create_user(
         body: UserCreate,
     ) -> User:
-        return await controller.create_user(
-            body,
-        )
+        return await controller.create_user(body)
 
     get_user_errors: dict[int | str, dict[str, Any]] = {
-        404: {
-            "description": "No such user is registered.",
-            "model": Problem,
-        },
-        422: {
-            "description": "The request does not fit its schema.",
-            "model": Problem,
-        },
-        503: {
-            "description": "The database cannot be reached; try again later.",
-            "model": Problem,
-        },
+        404: {"description": "No such user is registered.", "model": Problem},
+        422: {"description": "The request does not fit its schema.", "model": Problem},
+        503: {"description": "The database cannot be reached; try again later.", "model": Problem},
     }
 
     @router.get(
@@ -122,8 +89,6 @@ def users_router(controller: UsersController) -> APIRouter:
             ),
         ],
     ) -> User:
-        return await controller.get_user(
-            user_id,
-        )
+        return await controller.get_user(user_id)
 
     return router
