@@ -23,9 +23,7 @@ StartMember = Callable[..., Awaitable[StreamBroker]]
 
 
 @pytest.fixture
-async def consume(
-    redis_server: RedisServer,
-) -> AsyncIterator[Callable[..., "asyncio.Future[None]"]]:
+async def consume(redis_server: RedisServer) -> AsyncIterator[StartMember]:
     """Return a function that starts one more member of a group, in a broker of its own."""
     brokers: list[StreamBroker] = []
 
