@@ -58,5 +58,5 @@ def test_an_event_cannot_be_used_without_a_specification(repository: Callable[..
     """
     assert load_plan(repository(text)).events[0].subscribers == ("worker",)
     (repository(text, events=None).parent / "shared/spec/events.yaml").unlink()
-    with pytest.raises(InvalidStackError, match=r"services.yml:7:18: event 'command_received'"):
+    with pytest.raises(InvalidStackError, match=r"services.yml:8:18: event 'command_received'"):
         load_plan(repository(text, events=None))
