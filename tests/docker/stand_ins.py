@@ -1,0 +1,118 @@
+"""Images of this machine's own making, where the registry's cannot be had.
+
+A stand-in carries a digest of everything it was made from, so that a changed recipe, certificate or
+mirror makes it anew, and nothing else does. An image without that label is a real one and is left
+alone.
+"""
+
+import hashlib
+import json
+import subprocess
+import tempfile
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from tests.docker import debian, machine
+from tests.docker.report import ROOT, environment, run
+
+IMAGES = ROOT / "tests/docker/images"
+RECIPES = {"python:3.13-slim": "python", "redis:8": "redis", "postgres:17": "postgres"}
+SERVER = {"herald-test-server:trixie": "server"}
+BASE = "herald-stand-in:trixie"
+LABEL = "herald.stand-in"
+SUITE = "trixie"
+# As the official base: no manuals, no documents but licences, packages unpacked without fsync.
+# https://github.com/debuerreotype/debuerreotype/blob/master/scripts/debuerreotype-minimizing-config
+BASE_OPTIONS = (
+    "--variant=minbase",
+    "--include=ca-certificates",
+    "--dpkgopt=force-unsafe-io",
+    "--dpkgopt=path-exclude=/usr/share/man/*",
+    "--dpkgopt=path-exclude=/usr/share/doc/*",
+    "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+)
+
+
+def missing(recipes: dict[str, str]) -> list[str]:
+    """Return the images that are not here, or were made here from something else than now."""
+    found = labels(recipes)
+    return [
+        image
+        for image, recipe in recipes.items()
+        if image not in found or found[image] not in {None, digest(recipe)}
+    ]
+
+
+def labels(images: Iterable[str]) -> dict[str, str | None]:
+    """Return the images that are here, each with its digest; None is a real one's."""
+    form = "{{json .RepoTags}}\t{{json .Config.Labels}}"
+    command = ("docker", "image", "inspect", "--format", form, *images)
+    result = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    found: dict[str, str | None] = {}
+    for line in result.stdout.splitlines():
+        tags, _, marks = line.partition("\t")
+        for tag in json.loads(tags) or ():
+            found[tag] = (json.loads(marks) or {}).get(LABEL)
+    return found
+
+
+def digest(recipe: str = "") -> str:
+    """Return a digest of everything that decides what a stand-in holds; the base alone for ''."""
+    content = hashlib.sha256(repr((SUITE, BASE_OPTIONS, base_files())).encode())
+    if recipe:
+        for path in sorted((IMAGES / recipe).rglob("*")):
+            content.update(path.name.encode())
+            content.update(path.read_bytes())
+    return content.hexdigest()[:16]
+
+
+def build(images: Collection[str], recipes: dict[str, str]) -> None:
+    """Make stand-ins, all at once, from Debian's packages."""
+    build_base()
+    services = {
+        recipes[image]: {
+            "image": image,
+            "build": {
+                "context": str(IMAGES / recipes[image]),
+                "labels": {LABEL: digest(recipes[image])},
+            },
+        }
+        for image in images
+    }
+    with tempfile.TemporaryDirectory(prefix="herald-images-") as folder:
+        plan = Path(folder) / "compose.json"
+        plan.write_text(json.dumps({"name": "herald-stand-ins", "services": services}))
+        command = ("docker", "compose", "--file", str(plan), "--progress", "plain", "build")
+        run(f"making stand-ins for {', '.join(images)}", command, extra={"DOCKER_BUILDKIT": "1"})
+    old = ("docker", "image", "prune", "--force", "--filter", f"label={LABEL}")
+    run("removing stand-ins that were replaced", old)
+
+
+def build_base() -> None:
+    """Make the Debian that every stand-in starts from, unless it is here and up to date."""
+    if labels([BASE]).get(BASE) == digest():
+        return
+    debian.require_debian()
+    debian.update()
+    debian.install("mmdebstrap", "debian-archive-keyring")
+    with tempfile.TemporaryDirectory(prefix="herald-base-") as temporary:
+        folder = Path(temporary)
+        archive = folder / "base.tar"
+        hooks = []
+        for name, content in base_files().items():
+            (folder / Path(name).name).write_bytes(content)
+            hooks.append(f"--customize-hook=upload {folder / Path(name).name} {name}")
+        source = f"deb {debian.mirror()} {SUITE} main"
+        command = ("mmdebstrap", *BASE_OPTIONS, *hooks, SUITE, str(archive), source)
+        run(f"making a base image of Debian {SUITE}", command)
+        changes = (f"ENV SSL_CERT_FILE={machine.BUNDLE}", f"LABEL {LABEL}={digest()}")
+        options = [word for change in changes for word in ("--change", change)]
+        run("importing the base image", ("docker", "import", *options, str(archive), BASE))
+
+
+def base_files() -> dict[str, bytes]:
+    """Return the files of this machine that the base image holds."""
+    return {
+        machine.BUNDLE: machine.certificates(),
+        "/etc/pip.conf": machine.pip_configuration().encode(),
+    }
