@@ -62,8 +62,9 @@ def parse() -> argparse.Namespace:
 
 def prepare(recipes: dict[str, str]) -> None:
     """Make everything ready; looks first, and waits for nobody where nothing is to be done."""
-    if daemon.ask() is None and compose.works() and not stand_ins.missing(recipes):
-        return
+    with step("looking for the Docker engine"):
+        if daemon.ask() is None and compose.works() and not stand_ins.missing(recipes):
+            return
     with alone():
         daemon.ensure_engine()
         compose.ensure_compose()

@@ -49,7 +49,7 @@ def labels(images: Iterable[str]) -> dict[str, str | None]:
     command = ("docker", "image", "inspect", "--format", form, *images)
     result = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     found: dict[str, str | None] = {}
-    for line in result.stdout.splitlines():
+    for line in filter(None, result.stdout.splitlines()):
         tags, _, marks = line.partition("\t")
         for tag in json.loads(tags) or ():
             found[tag] = (json.loads(marks) or {}).get(LABEL)
