@@ -1,0 +1,65 @@
+"""Command line of the generator: `python -m infra.codegen [--mode write|check]`."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from infra.codegen import files
+from infra.codegen.documents import SpecError
+from infra.codegen.generation import generate
+
+ROOT = Path(__file__).resolve().parents[2]
+DESCRIPTION = """
+Generate shared.generated (schemas, events) and each service's generated routers from the specs in
+shared/spec/ and services/*/spec/. Files that are right already are not touched.
+"""
+EPILOGUE = """
+exit status: 0 everything is as the specs say; 1 --mode check found a difference, printed as a
+unified diff; 64 wrong usage; 65 a spec cannot be used, and nothing was written
+"""
+
+
+def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
+    """Run the command and return its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        generated = generate(root)
+    except SpecError as error:
+        print(error, file=sys.stderr)
+        return os.EX_DATAERR
+    changes = files.changes(root, generated.files, generated.folders)
+    if options.mode == "check":
+        for change in changes:
+            print(change.diff, end="")
+        if changes:
+            rule = "generated files differ from the specs; run: make generate-from-spec"
+            print(f"herald: {rule}", file=sys.stderr)
+        return 1 if changes else os.EX_OK
+    for change in changes:
+        files.write(root, change)
+        print(f"{'removed' if change.new is None else 'wrote'} {change.path}")
+    return os.EX_OK
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]  # it exits, as the base does
+        self.print_usage(sys.stderr)
+        self.exit(os.EX_USAGE, f"{self.prog}: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m infra.codegen", description=DESCRIPTION, epilog=EPILOGUE, allow_abbrev=False
+    )
+    parser.add_argument(
+        "--mode",
+        choices=("write", "check"),
+        default="write",
+        help="write the files that differ, or print how they differ (default: %(default)s)",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""Faults that the official schemas find: JSON Schema 2020-12, AsyncAPI 3.0, OpenAPI 3.1."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft7Validator, Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from infra.codegen.documents import Document
+
+ASYNCAPI = Path(__file__).parent / "asyncapi" / "3.0.0.json"
+
+
+def schema_faults(document: Document) -> list[str]:
+    """Return what keeps a document from being a JSON Schema 2020-12."""
+    validator = Draft202012Validator(Draft202012Validator.META_SCHEMA)
+    return _faults(document, validator.iter_errors(document.data))
+
+
+def asyncapi_faults(document: Document) -> list[str]:
+    """Return what keeps a document from being AsyncAPI 3.0, by its official schema."""
+    return _faults(document, _asyncapi_validator().iter_errors(document.data))
+
+
+def openapi_faults(document: Document, bundled: Any) -> list[str]:
+    """Return what keeps a document from being OpenAPI 3.1.
+
+    Args:
+        document: The document as it stands in its file, for the places.
+        bundled: Its data with everything that it refers to in other files put inside.
+    """
+    return _faults(document, OpenAPIV31SpecValidator(bundled).iter_errors())
+
+
+@cache
+def _asyncapi_validator() -> Draft7Validator:
+    return Draft7Validator(json.loads(ASYNCAPI.read_text(encoding="utf-8")))
+
+
+def _faults(document: Document, errors: Iterable[ValidationError]) -> list[str]:
+    found = dict.fromkeys(line for error in errors for line in _lines(document, error))
+    return sorted(found, key=_position)
+
+
+def _lines(document: Document, error: ValidationError) -> Iterator[str]:
+    error = _cause(error)
+    path = tuple(error.absolute_path)
+    where = ".".join(str(step) for step in path)
+    extra = _unknown_keys(error)
+    for key in extra:
+        yield document.fault((*path, key), f"{where or 'the document'}: unknown key {key!r}")
+    if not extra:
+        yield document.fault(path, f"{where}: {error.message}" if where else error.message)
+
+
+def _cause(error: ValidationError) -> ValidationError:
+    """Return the fault inside a failed choice that its author most likely meant."""
+    while error.context:
+        branches = [inner for inner in error.context if not _is_other_choice(inner)]
+        chosen = best_match(branches or error.context)
+        if not isinstance(chosen, ValidationError):
+            break
+        error = chosen
+    return error
+
+
+def _is_other_choice(error: ValidationError) -> bool:
+    """Say whether a branch failed only because the author did not write a reference there."""
+    missing_ref = error.validator == "required" and "'$ref'" in error.message
+    return missing_ref and not error.relative_path
+
+
+def _unknown_keys(error: ValidationError) -> list[str]:
+    if error.validator not in {"additionalProperties", "unevaluatedProperties"}:
+        return []
+    schema = error.schema
+    if error.validator_value is not False or not isinstance(error.instance, dict):
+        return []
+    if not isinstance(schema, Mapping):
+        return []
+    known = set(schema.get("properties", ()))
+    patterns = schema.get("patternProperties", ())
+    return [
+        key
+        for key in error.instance
+        if key not in known and not any(re.search(pattern, key) for pattern in patterns)
+    ]
+
+
+def _position(line: str) -> tuple[int, int]:
+    _, row, column, _ = line.split(":", 3)
+    return int(row), int(column)

@@ -1,0 +1,37 @@
+"""services.yml, declared once: load → validate → plan → render → write | check.
+
+`load_plan` is what other tools use; `python -m infra.stack` is the command.
+"""
+
+from infra.stack.diagnostics import InvalidStackError, StackError
+from infra.stack.loading import load_plan
+from infra.stack.plan import (
+    Dependency,
+    Event,
+    Health,
+    HostPort,
+    Infrastructure,
+    Plan,
+    Provided,
+    Reference,
+    Resources,
+    Service,
+    Variable,
+)
+
+__all__ = (
+    "Dependency",
+    "Event",
+    "Health",
+    "HostPort",
+    "Infrastructure",
+    "InvalidStackError",
+    "Plan",
+    "Provided",
+    "Reference",
+    "Resources",
+    "Service",
+    "StackError",
+    "Variable",
+    "load_plan",
+)

@@ -1,0 +1,48 @@
+"""How a reference reads inside the Compose networks."""
+
+from infra.stack.plan import Infrastructure, Plan, Reference, Service
+
+POSTGRES_USER = "herald"
+
+
+def in_compose(plan: Plan, reference: Reference) -> str:
+    """Return the value of a reference as a container sees it.
+
+    A password is no part of the result but a Compose variable in its place, such as
+    `${POSTGRES_PASSWORD:-}`.
+    """
+    target = find(plan, reference.target)
+    simple = {
+        "host": target.name,
+        "port": str(target.port),
+        "health_port": str(target.health.port) if target.health else "",
+        "bind": "0.0.0.0",  # noqa: S104  inside a container that is the container's own network
+        "data": target.data if isinstance(target, Service) else "",
+    }
+    if reference.attribute in simple:
+        return simple[reference.attribute] + reference.path
+    authority = f"{credentials(target)}{target.name}:{target.port}"
+    return f"{reference.scheme}://{authority}{database(plan, target)}{reference.path}"
+
+
+def credentials(target: Service | Infrastructure) -> str:
+    """Return `user:password@` where the target asks for one."""
+    if isinstance(target, Infrastructure) and target.type == "postgres":
+        return f"{POSTGRES_USER}:${{{target.variables[0].name}:-}}@"
+    return ""
+
+
+def database(plan: Plan, target: Service | Infrastructure) -> str:
+    """Return `/database` where the target holds one; it is named after the project."""
+    if isinstance(target, Infrastructure) and target.type == "postgres":
+        return f"/{plan.project}"
+    return ""
+
+
+def find(plan: Plan, name: str) -> Service | Infrastructure:
+    """Return the service or infrastructure of that name; KeyError where there is none."""
+    parts: tuple[Service | Infrastructure, ...] = (*plan.infrastructure, *plan.services)
+    for found in parts:
+        if found.name == name:
+            return found
+    raise KeyError(name)

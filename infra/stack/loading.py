@@ -1,0 +1,47 @@
+"""From a path to a plan: read, validate, plan."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.stack.checks import Context, check
+from infra.stack.declaration import STACK
+from infra.stack.diagnostics import Diagnostic, Position, Report
+from infra.stack.events import declared_events
+from infra.stack.plan import Plan
+from infra.stack.planning import make_plan
+from infra.stack.shapes import Reading
+from infra.stack.source import Source, read
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A plan, the file it came from, and what is probably not meant in it."""
+
+    plan: Plan
+    source: Source
+    warnings: tuple[Diagnostic, ...]
+
+
+def load_plan(path: Path) -> Plan:
+    """Return the plan of a services.yml; events are looked up beside it in shared/spec.
+
+    Raises:
+        StackError: the file cannot be read or has mistakes; `str()` of it is the whole message.
+    """
+    return load(path).plan
+
+
+def load(path: Path) -> Loaded:
+    """Return the plan with its source and warnings; the same promises as `load_plan`."""
+    source = read(path, path.name)
+    report = Report()
+    if source.root is None:
+        report.error(Position(1, 1), "the file is empty; it needs version, project and services")
+        raise source.invalid(report)
+    reading = Reading(report)
+    stack = STACK.read(source.root, (), reading)
+    events = declared_events(path.parent)
+    check(Context(stack, reading, events))
+    if report.errors:
+        raise source.invalid(report)
+    return Loaded(make_plan(stack, reading, events or ()), source, report.warnings)

@@ -1,0 +1,243 @@
+"""The finished plan: plain, frozen data that the templates, `make demo` and `deploy/` read.
+
+Nothing in here is computed from the machine or the environment, so two plans of one services.yml
+are equal. `load_plan` makes one; `Plan.stand_ins` says what to set where a stand-in runs.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Overlay = Literal["dev", "tests", "prod"]
+Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
+Kind = Literal["value", "default", "from", "secret", "required"]
+Attribute = Literal["url", "host", "port", "health_port", "bind", "data"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A value that is the address, or another property, of a service or infrastructure.
+
+    Attributes:
+        target: the name of the service or infrastructure; the service's own name for `self`.
+        attribute: `url` (scheme://host:port and what belongs to it), `host`, `port`,
+            `health_port`, `bind` (the address to listen on: 0.0.0.0 in a container, 127.0.0.1 for
+            a process on this machine) or `data` (the folder that outlives the process).
+        scheme: the URL's scheme; the target's usual one is already filled in.
+        path: what follows the URL or the folder, with the slash between them; or nothing.
+    """
+
+    target: str
+    attribute: Attribute
+    scheme: str = ""
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable of a service and where its value comes from.
+
+    Attributes:
+        kind: `value` (fixed), `default` (.env may change it), `from` (derived from a reference),
+            `secret` and `required` (whoever runs the stack sets it; a secret also as NAME_FILE).
+        value: the fixed or default value; of kind `from`, the value where the target does not
+            run; None where there is none.
+        reference: where a `from` points.
+        line: the line of services.yml that declares it.
+    """
+
+    name: str
+    kind: Kind
+    description: str = ""
+    value: str | None = None
+    reference: Reference | None = None
+    line: int = 0
+
+    @property
+    def secret(self) -> bool:
+        """Whether the value must never be shown or stored in the clear."""
+        return self.kind == "secret"
+
+
+@dataclass(frozen=True, slots=True)
+class Provided:
+    """The value that other services' variable `name` takes where the providing service runs."""
+
+    name: str
+    value: str | None = None
+    reference: Reference | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """A health check: HTTP 200 from `path` at `port`, or a `command` that exits with 0."""
+
+    path: str = ""
+    port: int = 0
+    command: tuple[str, ...] = ()
+    interval: str = "5s"
+    timeout: str = "5s"
+    retries: int = 5
+    start_period: str = "30s"
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """Something that has to have reached a condition before the service starts."""
+
+    name: str
+    condition: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    """A port of the host; `published` 0 is any free one."""
+
+    published: int
+    target: int
+    host_ip: str = "127.0.0.1"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """The most that one container may take: processors, memory (`256M`), processes."""
+
+    cpus: str
+    memory: str
+    pids: int
+
+
+@dataclass(frozen=True, slots=True)
+class OptOut:
+    """A protection that a service runs without, or a capability it keeps, and the reason."""
+
+    protection: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service with every value resolved.
+
+    `command` is the argument list that starts it, here as in a container. `depends_on` is in
+    start order. `published` has only the overlays in which a host port is open.
+    """
+
+    name: str
+    type: str
+    description: str
+    overlays: tuple[Overlay, ...]
+    profiles: tuple[str, ...]
+    image: str
+    command: tuple[str, ...]
+    depends_on: tuple[Dependency, ...]
+    port: int
+    health: Health | None
+    env: tuple[Variable, ...]
+    provides: tuple[Provided, ...]
+    publishes: tuple[str, ...]
+    subscribes: tuple[str, ...]
+    published: Mapping[Overlay, tuple[HostPort, ...]]
+    egress: bool
+    data: str
+    writable: tuple[str, ...]
+    user: str
+    replicas: int
+    resources: Resources
+    stop_grace_period: str
+    capabilities: tuple[OptOut, ...]
+    opt_outs: tuple[OptOut, ...]
+    line: int = 0
+
+    @property
+    def built(self) -> bool:
+        """Whether its image is built from services/NAME/Dockerfile."""
+        return self.type != "image"
+
+    def lacks(self, protection: str) -> bool:
+        """Whether it opted out of a protection."""
+        return any(found.protection == protection for found in self.opt_outs)
+
+    def variable(self, name: str) -> Variable:
+        """Return the variable of that name; KeyError where it declares none."""
+        for found in self.env:
+            if found.name == name:
+                return found
+        raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Infrastructure:
+    """A ready-made part: its type, address and the variables it takes from whoever runs it."""
+
+    name: str
+    type: Literal["redis", "postgres"]
+    port: int
+    scheme: str
+    persistence: str
+    health: Health
+    variables: tuple[Variable, ...]
+    published: Mapping[Overlay, tuple[HostPort, ...]]
+    resources: Resources
+    stop_grace_period: str
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event of shared/spec/events.yaml with the services that publish and read it."""
+
+    name: str
+    description: str
+    publishers: tuple[str, ...]
+    subscribers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The whole stack; `services` are in start order: what is waited for comes first."""
+
+    project: str
+    infrastructure: tuple[Infrastructure, ...]
+    services: tuple[Service, ...]
+    events: tuple[Event, ...]
+
+    def service(self, name: str) -> Service:
+        """Return the service of that name; KeyError where there is none."""
+        for found in self.services:
+            if found.name == name:
+                return found
+        raise KeyError(name)
+
+    def running(self, overlay: Overlay, profiles: Iterable[str] = ()) -> tuple[Service, ...]:
+        """Return the services that run in an overlay, in start order.
+
+        Profiles count in `dev` only; everywhere else every service of the overlay runs.
+        """
+        active = set(profiles)
+        return tuple(
+            service
+            for service in self.services
+            if overlay in service.overlays
+            and (overlay != "dev" or not service.profiles or active & set(service.profiles))
+        )
+
+    def stand_ins(self, overlay: Overlay, profiles: Iterable[str] = ()) -> dict[str, str]:
+        """Return the variables to set for Compose because something stands in for the real thing.
+
+        Where a service that `provides` values runs, those values win over .env and defaults; in
+        the tests the infrastructure has a throw-away password. The demo, which has addresses of
+        its own, reads `provides` instead.
+        """
+        from infra.stack.addresses import in_compose  # noqa: PLC0415  the two know each other
+
+        infrastructure = self.infrastructure if overlay == "tests" else ()
+        passwords = {one.name: "tests-only" for part in infrastructure for one in part.variables}
+        return passwords | {
+            provided.name: (
+                in_compose(self, provided.reference) if provided.reference else provided.value or ""
+            )
+            for service in self.running(overlay, profiles)
+            for provided in service.provides
+        }

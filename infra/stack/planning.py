@@ -1,0 +1,214 @@
+"""Turn a declaration without mistakes into the finished plan."""
+
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any, cast, get_args
+
+from infra.stack import declaration, plan
+from infra.stack.declaration import Stack
+from infra.stack.defaults import (
+    INFRASTRUCTURE,
+    PYTHON_USER,
+    SERVICE_GRACE,
+    SERVICE_RESOURCES,
+    default_health,
+    port_of,
+)
+from infra.stack.events import Channel
+from infra.stack.shapes import Reading
+
+OVERLAYS: tuple[plan.Overlay, ...] = get_args(plan.Overlay)
+
+
+def make_plan(stack: Stack, reading: Reading, events: Iterable[Channel]) -> plan.Plan:
+    """Return the plan of a declaration that passed every check."""
+    order = start_order({found.name: tuple(found.depends_on) for found in stack.services})
+    by_name = {found.name: found for found in stack.services}
+    return plan.Plan(
+        project=stack.project,
+        infrastructure=tuple(
+            _infrastructure(name, part, reading) for name, part in stack.infrastructure.items()
+        ),
+        services=tuple(_service(by_name[name], stack, reading) for name in order),
+        events=tuple(_event(channel, stack) for channel in events),
+    )
+
+
+def start_order(graph: dict[str, tuple[str, ...]]) -> list[str]:
+    """Return the names so that what is waited for comes first; file order decides ties."""
+    placed: dict[str, None] = {}
+
+    def place(name: str) -> None:
+        trail = [name]
+        while trail:
+            missing = [need for need in graph[trail[-1]] if need in graph and need not in placed]
+            if missing:
+                trail.append(missing[0])
+            else:
+                placed[trail.pop()] = None
+
+    for name in graph:
+        if name not in placed:
+            place(name)
+    return list(placed)
+
+
+def _service(found: declaration.Service, stack: Stack, reading: Reading) -> plan.Service:
+    parts = {**stack.infrastructure, **{other.name: other for other in stack.services}}
+    healthy = _health(found)
+    waits = start_order(
+        {name: tuple(getattr(part, "depends_on", ())) for name, part in parts.items()}
+    )
+    return plan.Service(
+        name=found.name,
+        type=found.type,
+        description=found.description,
+        overlays=tuple(name for name in OVERLAYS if name in found.overlays),
+        profiles=found.profiles,
+        image=found.image,
+        command=found.command or (() if found.image else ("python", "-m", found.name)),
+        depends_on=tuple(
+            plan.Dependency(name, cast("plan.Condition", found.depends_on[name]))
+            for name in waits
+            if name in found.depends_on
+        ),
+        port=port_of(found),
+        health=healthy,
+        env=tuple(
+            _variable(name, variable, found, parts, reading) for name, variable in found.env.items()
+        ),
+        provides=tuple(
+            plan.Provided(name, given.value, _reference(given.source, found, parts))
+            for name, given in found.provides.items()
+        ),
+        publishes=found.publishes,
+        subscribes=found.subscribes,
+        published=_published(found.publish, port_of(found)),
+        egress=found.egress,
+        data=found.data,
+        writable=found.writable,
+        user=found.user or ("" if found.image else PYTHON_USER),
+        replicas=found.replicas,
+        resources=_resources(found.resources, SERVICE_RESOURCES),
+        stop_grace_period=found.stop_grace_period or SERVICE_GRACE,
+        capabilities=tuple(plan.OptOut(name, why) for name, why in found.capabilities.items()),
+        opt_outs=tuple(plan.OptOut(name, why) for name, why in found.opt_out.items()),
+        line=reading.value(*found.at).line,
+    )
+
+
+def _infrastructure(
+    name: str, found: declaration.Infrastructure, reading: Reading
+) -> plan.Infrastructure:
+    kind = INFRASTRUCTURE[found.type]
+    return plan.Infrastructure(
+        name=name,
+        type=cast("Any", found.type),
+        port=kind.port,
+        scheme=kind.scheme,
+        persistence=found.persistence or ("always" if found.type == "redis" else ""),
+        health=kind.health,
+        variables=tuple(
+            plan.Variable(f"{name.upper()}_{suffix}", "secret", why) for suffix, why in kind.secrets
+        ),
+        published=_published(found.publish, kind.port),
+        resources=_resources(found.resources, kind.resources),
+        stop_grace_period=found.stop_grace_period or kind.grace,
+        line=reading.key(*found.at).line,
+    )
+
+
+def _health(found: declaration.Service) -> plan.Health | None:
+    given = found.health
+    if given is None:
+        return default_health(found)
+    return plan.Health(
+        path=given.http,
+        port=(given.port or port_of(found)) if given.http else 0,
+        command=given.command,
+        interval=given.interval,
+        timeout=given.timeout,
+        retries=given.retries,
+        start_period=given.start_period,
+    )
+
+
+def _variable(
+    name: str,
+    given: declaration.Variable,
+    owner: declaration.Service,
+    parts: dict[str, Any],
+    reading: Reading,
+) -> plan.Variable:
+    kind: plan.Kind = "required"
+    if given.source:
+        kind = "from"
+    elif given.secret:
+        kind = "secret"
+    elif given.value is not None:
+        kind = "value"
+    elif given.default is not None:
+        kind = "default"
+    return plan.Variable(
+        name=name,
+        kind=kind,
+        description=given.description,
+        value=given.value if given.value is not None else given.default,
+        reference=_reference(given.source, owner, parts, given.scheme, given.path),
+        line=reading.key(*given.at).line,
+    )
+
+
+def _reference(
+    source: str | None,
+    owner: declaration.Service,
+    parts: dict[str, Any],
+    scheme: str = "",
+    path: str = "",
+) -> plan.Reference | None:
+    if not source:
+        return None
+    name, _, attribute = source.partition(".")
+    target = owner if name == "self" else parts[name]
+    if isinstance(target, declaration.Infrastructure):
+        usual = INFRASTRUCTURE[target.type].scheme
+    else:
+        usual, name = "http", target.name
+    attribute = attribute or "url"
+    return plan.Reference(
+        target=name,
+        attribute=cast("plan.Attribute", attribute),
+        scheme=(scheme or usual) if attribute == "url" else "",
+        path=f"/{path.lstrip('/')}" if path else "",
+    )
+
+
+def _published(
+    found: declaration.Publish | None, own_port: int
+) -> dict[plan.Overlay, tuple[plan.HostPort, ...]]:
+    return {
+        overlay: tuple(
+            plan.HostPort(port.published, port.target or own_port, port.host_ip, port.reason)
+            for port in getattr(found, overlay)
+        )
+        for overlay in OVERLAYS
+        if found and getattr(found, overlay)
+    }
+
+
+def _resources(found: declaration.Resources | None, usual: plan.Resources) -> plan.Resources:
+    given = {item.name: getattr(found, item.name, None) for item in fields(plan.Resources)}
+    return plan.Resources(**{name: value or getattr(usual, name) for name, value in given.items()})
+
+
+def _event(channel: Channel, stack: Stack) -> plan.Event:
+    return plan.Event(
+        name=channel.address,
+        description=channel.description,
+        publishers=tuple(
+            found.name for found in stack.services if channel.address in found.publishes
+        ),
+        subscribers=tuple(
+            found.name for found in stack.services if channel.address in found.subscribes
+        ),
+    )

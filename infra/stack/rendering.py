@@ -1,0 +1,71 @@
+"""Render the plan: every file as a whole, by templates that hold layout only."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from minijinja import Environment
+
+from infra.stack.containers import compose_files
+from infra.stack.plan import Plan
+from infra.stack.variables import groups, profiles
+
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATES = ROOT / "infra"
+ENV_EXAMPLE = ".env.example"
+COMPOSE = "infra/compose.{}.yml"
+PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./@+-]*(:[A-Za-z0-9_./@+-]+)*|\$\{[^\"'{}#\s]*\}")
+NOT_TEXT = re.compile(r"(?i)y|n|yes|no|on|off|true|false|null|~")
+
+Rendered = dict[str, str]
+
+
+def render(plan: Plan) -> Rendered:
+    """Return the text of every rendered file by its path in the repository."""
+    layout = _environment()
+    compose = compose_files(plan)
+    rendered = {
+        COMPOSE.format(name): layout(f"compose.{name}.yml.jinja", file=found)
+        for name, found in compose.items()
+    }
+    return rendered | {ENV_EXAMPLE: _example(plan, layout)}
+
+
+def _example(plan: Plan, layout: Callable[..., str]) -> str:
+    settings, optional = groups(plan), profiles(plan)
+    return layout("../.env.example.jinja", groups=settings, profiles=optional)
+
+
+def scalar(value: Any) -> str:
+    """Return a value as YAML: plain where that is safe and quoted everywhere else."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if not isinstance(value, str):
+        return str(value)
+    if PLAIN.fullmatch(value) and not NOT_TEXT.fullmatch(value):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def flow(values: tuple[str, ...]) -> str:
+    """Return a list in one line, each item quoted."""
+    return json.dumps(list(values), ensure_ascii=False)
+
+
+def _environment() -> Callable[..., str]:
+    def load(name: str) -> str | None:
+        path = TEMPLATES / name
+        return path.read_text(encoding="utf-8") if path.is_file() else None
+
+    environment = Environment(
+        loader=load,
+        filters={"yaml": scalar, "flow": flow},
+        undefined_behavior="strict",
+        auto_escape_callback=lambda _: False,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.render_template

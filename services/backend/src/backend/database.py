@@ -1,0 +1,118 @@
+"""The database: PostgreSQL or SQLite behind one engine."""
+
+import asyncio
+import json
+import random
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from sqlalchemy import Table, event, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from backend.failures import describe, is_away
+
+log = structlog.get_logger(__name__)
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds for one try to connect, and for a connection of the pool to become free."""
+STATEMENT_TIMEOUT = 10.0
+"""Seconds for one statement of PostgreSQL."""
+LOCK_TIMEOUT = 10.0
+"""Seconds that SQLite waits for another writer."""
+LAST_RETRY = 5.0
+"""Seconds between two tries to reach the database, at most."""
+
+
+class DatabaseUnusable(Exception):  # noqa: N818 — reads as the state it is
+    """The database answers, and says that it will never do; the text is for the operator."""
+
+
+def make_engine(url: str, *, statement_timeout: float | None = STATEMENT_TIMEOUT) -> AsyncEngine:
+    """Return an engine for a `DATABASE_URL`; nothing is connected to yet.
+
+    SQLite runs in WAL mode and syncs every commit: what was committed survives a power cut.
+    """
+    if make_url(url).get_backend_name() == "sqlite":
+        options = {"timeout": LOCK_TIMEOUT}
+        engine = create_async_engine(url, json_serializer=_json, connect_args=options)
+        event.listen(engine.sync_engine, "connect", _configure_sqlite)
+        return engine
+    return create_async_engine(
+        url,
+        json_serializer=_json,
+        pool_pre_ping=True,
+        pool_timeout=CONNECT_TIMEOUT,
+        connect_args={"timeout": CONNECT_TIMEOUT, "command_timeout": statement_timeout},
+    )
+
+
+async def wait_until_reachable(engine: AsyncEngine) -> None:
+    """Return once the database answers; until then wait with back-off, and log why.
+
+    Raises:
+        DatabaseUnusable: It refuses for a reason that no waiting mends, such as the password.
+    """
+    delay, said = 0.1, ""
+    while True:
+        try:
+            await probe(engine)
+        except Exception as error:
+            reason = describe(error)
+            if not is_away(error):
+                raise DatabaseUnusable(
+                    f"DATABASE_URL names {_shown(engine)}, which cannot be used: {reason}"
+                ) from error
+            if reason != said:
+                log.warning("waiting for the database", reason=reason)
+                said = reason
+            await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 — jitter, no secret
+            delay = min(LAST_RETRY, delay * 2)
+        else:
+            if said:
+                log.info("the database answers")
+            return
+
+
+async def probe(engine: AsyncEngine) -> None:
+    """Ask the database for nothing; raises whatever keeps it from answering."""
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT 1"))
+
+
+async def insert_once(connection: AsyncConnection, table: Table, values: Mapping[str, Any]) -> bool:
+    """Insert a row unless one with the same unique key is there; say whether it was inserted.
+
+    The unique constraint decides, so any number of writers at once agree on one of them.
+    """
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
+    inserted = await connection.execute(statement)
+    return bool(inserted.rowcount == 1)
+
+
+def now() -> datetime:
+    """Return the time that goes into a row."""
+    return datetime.now(UTC)
+
+
+def storable(value: str) -> str:
+    """Return text as a column takes it: NUL, which PostgreSQL refuses, becomes U+FFFD."""
+    return value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.close()
+
+
+def _shown(engine: AsyncEngine) -> str:
+    return engine.url.render_as_string(hide_password=True)

@@ -1,0 +1,121 @@
+"""One backend process from start to end: migrate, serve and consume, drain."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import structlog
+import uvicorn
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from backend import commands, schema
+from backend.app import create_app
+from backend.database import make_engine, wait_until_reachable
+from backend.settings import Settings
+from shared.generated.events import broker
+
+log = structlog.get_logger(__name__)
+
+HTTP_GRACE = 5
+"""Seconds that open requests get to finish after SIGTERM."""
+
+
+class CannotListen(Exception):  # noqa: N818 — reads as what happened
+    """The API's address is taken or not ours; the text is for the operator."""
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its signal handlers, which end the process by the signal it got."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def run(settings: Settings) -> None:
+    """Run the backend until SIGTERM or SIGINT; returning means that everything was drained.
+
+    Raises:
+        DatabaseUnusable: The database refuses us for good.
+        CannotListen: Something else has the port.
+        ConsumerStopped: The subscriber ended although nobody asked it to.
+    """
+    stop = _stop_signal()
+    engine = make_engine(settings.database_url)
+    try:
+        if await _finished(_prepare(engine, settings), stop):
+            await _serve(engine, settings, stop)
+    finally:
+        await broker.close()
+        await engine.dispose()
+    log.info("stopped")
+
+
+def _stop_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    return stop
+
+
+async def _finished(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
+    """Do some work unless told to stop before it is done; say whether it was done."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not working.done():
+        working.cancel()
+    with suppress(asyncio.CancelledError):
+        await working
+        return True
+    return False
+
+
+async def _prepare(engine: AsyncEngine, settings: Settings) -> None:
+    await wait_until_reachable(engine)
+    await schema.upgrade(settings.database_url)
+
+
+async def _serve(engine: AsyncEngine, settings: Settings, stop: asyncio.Event) -> None:
+    """Serve and consume side by side until one of them ends or a signal comes."""
+    listener = _listen(settings.http_host, settings.http_port)
+    server = _Server(
+        uvicorn.Config(
+            create_app(engine),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=HTTP_GRACE,
+        )
+    )
+    commands.subscribe(engine)
+    await broker.connect(settings.redis_url, source="/backend")
+    await broker.start_consumers()
+    serving = asyncio.create_task(server.serve([listener]), name="http")
+    consuming = asyncio.create_task(broker.consumers_stopped(), name="consumers")
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    host, port = listener.getsockname()[:2]
+    log.info("listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}", port=port)
+    await asyncio.wait({serving, consuming, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    log.info("stopping", reason="signal" if stop.is_set() else "a part of the process ended")
+    stopping.cancel()
+    consuming.cancel()  # from here on the consumers end because they are told to
+    server.should_exit = True
+    await broker.stop_consumers()
+    await serving
+    with suppress(asyncio.CancelledError):
+        await consuming
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise CannotListen(
+            f"cannot listen on HTTP_HOST={host} HTTP_PORT={port}: {error.strerror}"
+        ) from error

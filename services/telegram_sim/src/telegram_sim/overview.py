@@ -1,0 +1,46 @@
+"""How everything stands, in one object."""
+
+from telegram_sim.bots import Bot
+from telegram_sim.serial import Json
+from telegram_sim.simulator import Simulator
+
+
+def overview(simulator: Simulator) -> Json:
+    """Return how the simulator and each of its bots stand."""
+    clock = simulator.clock
+    return {
+        "now": clock.now(),
+        "shift": clock.shift,
+        "users": len(simulator.users),
+        "bots": [_bot(simulator, bot) for bot in simulator.bots.values()],
+    }
+
+
+def _bot(simulator: Simulator, bot: Bot) -> Json:
+    bot.updates.drop_expired()
+    queue, polling, counts = bot.updates, bot.polling, bot.profile.counts
+    incidents = polling.overlaps.incidents.values()
+    last_poll = polling.last_poll
+    return {
+        "id": bot.id,
+        "username": bot.user["username"],
+        "pending": len(queue),
+        "next_update_id": queue.next_id or None,
+        "confirmed_up_to": queue.confirmed_up_to or None,
+        "expired": queue.expired,
+        "refused": queue.refused,
+        "filtered": counts.filtered,
+        "allowed_updates": list(bot.profile.allowed),
+        "polls": polling.polls,
+        "polls_in_flight": polling.overlaps.in_flight,
+        "last_poll_age": simulator.clock.now() - last_poll if last_poll else None,
+        "delivered": polling.delivered,
+        "conflicts": polling.conflicts,
+        "overlap_count": len(incidents),
+        "overlaps": [incident.json() for incident in incidents],
+        "chats": len(bot.chats),
+        "sent": counts.sent,
+        "edited": counts.edited,
+        "deleted": counts.deleted,
+        "limited": counts.limited,
+    }

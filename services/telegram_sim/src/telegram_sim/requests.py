@@ -1,0 +1,215 @@
+"""The fields of one control request, read strictly: what nobody understands is an error."""
+
+from collections.abc import Iterator
+from typing import Any, overload
+
+from aiohttp import web
+
+from telegram_sim.bots import Bot
+from telegram_sim.chats import CHAT_TYPES
+from telegram_sim.errors import UnauthorizedError
+from telegram_sim.people import Writing
+from telegram_sim.serial import Json, decode
+from telegram_sim.simulator import Simulator
+
+DEFAULT_USER = 1001
+USER_FIELDS = ("id", "first_name", "last_name", "username", "language_code", "is_premium")
+CHAT_FIELDS = ("id", "type", "title", "username")
+MOST_WRITINGS = 100_000
+MISSING = object()
+
+
+class RequestError(Exception):
+    """A control request makes no sense; its text is the whole message."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Fields:
+    """Named values of one request; each is read once, and then `finish` finds what is left."""
+
+    def __init__(self, values: Json) -> None:
+        self._values = values
+        self._read: set[str] = set()
+
+    @classmethod
+    async def of(cls, request: web.Request) -> "Fields":
+        """Return the fields of a request: its JSON body and its query, and its path's names."""
+        values: Json = {}
+        body = await request.read()
+        if body:
+            try:
+                values = decode(body)
+            except ValueError as problem:
+                raise RequestError(f"the body is no JSON: {problem}") from None
+            if not isinstance(values, dict):
+                raise RequestError("the body must be a JSON object")
+        return cls({**values, **request.query, **request.match_info})
+
+    def finish(self) -> None:
+        """Refuse fields that nobody has read."""
+        unknown = sorted(set(self._values) - self._read)
+        if unknown:
+            known = ", ".join(sorted(self._read))
+            raise RequestError(f"unknown field {', '.join(unknown)}; there are: {known}")
+
+    def value(self, name: str, default: Any = MISSING) -> Any:
+        """Return a field as it came."""
+        self._read.add(name)
+        found = self._values.get(name)
+        if found is not None:
+            return found
+        if default is MISSING:
+            raise RequestError(f"{name} is missing")
+        return default
+
+    def text(self, name: str, default: Any = MISSING) -> str:
+        """Return a field that is a text."""
+        found = self.value(name, default)
+        if not isinstance(found, str):
+            raise RequestError(f"{name} must be a text")
+        return found
+
+    @overload
+    def integer(self, name: str, default: int = ...) -> int: ...
+
+    @overload
+    def integer(self, name: str, default: None) -> int | None: ...
+
+    def integer(self, name: str, default: Any = MISSING) -> int | None:
+        """Return a field that is a whole number."""
+        found = self.value(name, default)
+        if found is None:
+            return None
+        try:
+            if isinstance(found, (int, str)) and not isinstance(found, bool):
+                return int(found)
+        except ValueError:
+            pass
+        raise RequestError(f"{name} must be a whole number, not {found!r}")
+
+    def number(self, name: str, default: Any = MISSING) -> float:
+        """Return a field that is a number."""
+        found = self.value(name, default)
+        try:
+            if isinstance(found, (int, float, str)) and not isinstance(found, bool):
+                return float(found)
+        except ValueError:
+            pass
+        raise RequestError(f"{name} must be a number, not {found!r}")
+
+    def object(self, name: str) -> Json:
+        """Return a field that is a JSON object."""
+        found = self.value(name)
+        if not isinstance(found, dict):
+            raise RequestError(f"{name} must be an object")
+        return found
+
+    def bot(self, simulator: Simulator) -> Bot:
+        """Return the bot that `token` names; the first accepted or the only one without it."""
+        token = self.text("token", "")
+        if token:
+            try:
+                return simulator.bot(token)
+            except UnauthorizedError:
+                raise RequestError("token is none that this simulator accepts") from None
+        if simulator.settings.tokens:
+            return simulator.bot(simulator.settings.tokens[0])
+        if len(simulator.bots) == 1:
+            return next(iter(simulator.bots.values()))
+        state = "no bot has called yet" if not simulator.bots else "there are several bots"
+        raise RequestError(f"{state}: name one with token, or start with SIM_TOKENS", status=409)
+
+
+def read_writing(fields: Fields) -> Writing:
+    """Return the one thing that a request asks to be written."""
+    entities = fields.value("entities", None)
+    if entities is not None and not isinstance(entities, list):
+        raise RequestError("entities must be an array of MessageEntity")
+    return Writing(
+        text=fields.text("text"),
+        user=_user(fields.value("user", DEFAULT_USER)),
+        chat=_chat(fields.value("chat", None)),
+        date=fields.integer("date", None),
+        entities=entities,
+        reply_to=fields.integer("reply_to", 0),
+    )
+
+
+def read_writings(fields: Fields) -> list[Writing]:
+    """Return the many things that a request asks to be written.
+
+    Either `writings`, a list of what `write` takes, or `text` with `count`, `users` and
+    `first_user`: the text is written so often, by the users in turn, and {n} in it is counted up.
+    """
+    listed = fields.value("writings", None)
+    if listed is None:
+        return list(_repeated(fields))
+    if not isinstance(listed, list):
+        raise RequestError("writings must be an array")
+    _check_count(len(listed))
+    writings = []
+    for place, given in enumerate(listed):
+        if not isinstance(given, dict):
+            raise RequestError(f"writings[{place}] must be an object")
+        one = Fields(given)
+        try:
+            writings.append(read_writing(one))
+            one.finish()
+        except RequestError as problem:
+            raise RequestError(f"writings[{place}]: {problem}") from None
+    return writings
+
+
+def _repeated(fields: Fields) -> Iterator[Writing]:
+    text, count = fields.text("text"), fields.integer("count")
+    users, first = fields.integer("users", 1), fields.integer("first_user", DEFAULT_USER)
+    start = fields.integer("start", 0)
+    date = fields.integer("date", None)
+    _check_count(count)
+    if users < 1:
+        raise RequestError("users must be at least 1")
+    for n in range(count):
+        user = {"id": first + n % users}
+        yield Writing(text.replace("{n}", str(start + n)), user=user, date=date)
+
+
+def _check_count(count: int) -> None:
+    if not 1 <= count <= MOST_WRITINGS:
+        raise RequestError(f"there must be 1 to {MOST_WRITINGS} writings, not {count}")
+
+
+def _user(given: Any) -> Json:
+    user = _identified("user", given, USER_FIELDS)
+    if user["id"] <= 0:
+        raise RequestError("user must have a positive id")
+    return user
+
+
+def _chat(given: Any) -> Json | None:
+    if given is None:
+        return None
+    chat = _identified("chat", given, CHAT_FIELDS)
+    if chat.get("type", CHAT_TYPES[0]) not in CHAT_TYPES:
+        raise RequestError(f"chat.type must be one of {', '.join(CHAT_TYPES)}")
+    return chat
+
+
+def _identified(name: str, given: Any, known: tuple[str, ...]) -> Json:
+    """Return an object that has an id, given as such or as its id alone."""
+    if isinstance(given, str) and given.lstrip("-").isdigit():
+        given = int(given)
+    if isinstance(given, int) and not isinstance(given, bool):
+        return {"id": given}
+    if not isinstance(given, dict):
+        raise RequestError(f"{name} must be a number or an object with an id")
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise RequestError(
+            f"{name} has unknown {', '.join(unknown)}; it may have {', '.join(known)}"
+        )
+    if not isinstance(given.get("id"), int) or isinstance(given["id"], bool):
+        raise RequestError(f"{name} must have an id that is a whole number")
+    return given

@@ -1,0 +1,21 @@
+"""The lifespan of the broker in the bot."""
+
+from shared.generated.events import broker, command_received
+
+SOURCE = "/tg_bot"
+
+
+async def connect_broker(redis_url: str) -> None:
+    """Connect, and return once Redis takes writes; waits with backoff until it does."""
+    await broker.connect(redis_url, source=SOURCE)
+    await broker.wait_until_writable(command_received)
+
+
+async def close_broker() -> None:
+    """Disconnect; a publish that still waits raises `NotConnected`."""
+    await broker.close()
+
+
+async def redis_takes_writes() -> bool:
+    """Whether a command could be published right now."""
+    return await broker.probe(command_received)

@@ -1,0 +1,132 @@
+"""Replies on their way to Telegram, off the critical path and within its limits.
+
+A reply never holds back the confirmation of an update: sendMessage has no idempotency key, so a
+reply is best effort, unlike the event. Source of the limits: core.telegram.org/bots/faq.
+"""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+
+import structlog
+from aiolimiter import AsyncLimiter
+from telegram import Bot
+from telegram.error import BadRequest, Forbidden, NetworkError, RetryAfter, TelegramError
+
+log = structlog.get_logger(__name__)
+
+CAPACITY = 10_000
+"""Replies that may wait; beyond it new ones are dropped, and a line says so."""
+ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Messages a second to everybody, and to one chat after a short burst."""
+
+    overall: float = 30.0
+    per_chat: float = 1.0
+    burst: int = 3
+
+
+@dataclass(slots=True)
+class _Reply:
+    text: str
+    sent: asyncio.Future[bool] = field(default_factory=asyncio.Future)
+
+
+@dataclass(slots=True)
+class _Chat:
+    """The replies that wait for one chat; they are sent in order."""
+
+    limiter: AsyncLimiter
+    replies: deque[_Reply] = field(default_factory=deque)
+    worker: asyncio.Task[None] | None = None
+
+
+class Outbox:
+    """Sends text messages in the background, in order for each chat."""
+
+    def __init__(self, bot: Bot, limits: Limits | None = None) -> None:
+        self._bot = bot
+        self._limits = limits or Limits()
+        self._overall = AsyncLimiter(max(1.0, self._limits.overall), 1.0)
+        self._chats: dict[int, _Chat] = {}
+        self._waiting = 0
+        self._dropping = False
+
+    def send(self, chat_id: int, text: str) -> asyncio.Future[bool]:
+        """Send a text soon; the future tells whether Telegram took it, for those who must know."""
+        reply = _Reply(text)
+        if self._waiting >= CAPACITY:
+            if not self._dropping:
+                log.error("outbox is full, replies are dropped", waiting=self._waiting)
+            self._dropping = True
+            reply.sent.set_result(False)
+            return reply.sent
+        self._dropping = False
+        self._waiting += 1
+        chat = self._chats.get(chat_id)
+        if chat is None:
+            limiter = AsyncLimiter(self._limits.burst, self._limits.burst / self._limits.per_chat)
+            chat = self._chats[chat_id] = _Chat(limiter)
+        chat.replies.append(reply)
+        if chat.worker is None:
+            chat.worker = asyncio.create_task(self._work(chat_id, chat), name=f"reply {chat_id}")
+        return reply.sent
+
+    async def close(self, grace: float) -> None:
+        """Send what waits for at most `grace` seconds, then give up on the rest."""
+        workers = [chat.worker for chat in self._chats.values() if chat.worker is not None]
+        if workers:
+            await asyncio.wait(workers, timeout=grace)
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+        if self._waiting:
+            log.warning("replies not sent", count=self._waiting)
+
+    async def _work(self, chat_id: int, chat: _Chat) -> None:
+        """Send a chat's replies until none waits."""
+        while chat.replies:
+            reply = chat.replies[0]
+            async with chat.limiter:
+                sent = await self._deliver(chat_id, reply.text)
+            chat.replies.popleft()
+            self._waiting -= 1
+            if not reply.sent.done():
+                reply.sent.set_result(sent)
+        chat.worker = None
+        if chat.limiter.has_capacity(chat.limiter.max_rate):
+            self._chats.pop(chat_id, None)
+
+    async def _deliver(self, chat_id: int, text: str) -> bool:
+        """Send one message, again where that can help; False where it cannot."""
+        delay = 0.5
+        for _ in range(ATTEMPTS):
+            try:
+                async with self._overall:
+                    await self._bot.send_message(chat_id, text)
+            except RetryAfter as error:
+                delay = _seconds(error)
+            except (BadRequest, Forbidden) as error:
+                log.info("reply refused by Telegram", chat=chat_id, reason=error.message)
+                return False
+            except NetworkError as error:
+                reason = error.message
+                log.debug("reply not sent yet", chat=chat_id, reason=reason)
+            except TelegramError as error:
+                log.warning("reply not sent", chat=chat_id, reason=error.message)
+                return False
+            else:
+                return True
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, 30.0)
+        log.warning("reply given up", chat=chat_id, attempts=ATTEMPTS)
+        return False
+
+
+def _seconds(error: RetryAfter) -> float:
+    """Return how long Telegram asks to wait, in seconds."""
+    after = error.retry_after
+    return float(after) if isinstance(after, int) else after.total_seconds()

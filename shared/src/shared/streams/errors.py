@@ -1,0 +1,45 @@
+"""What can go wrong between a service and its streams.
+
+    StreamError
+    ├── EventRefused        the event can never be published; it is in the dead-letter stream
+    ├── NotConnected        the broker was used before `connect` or after `close`
+    └── ConsumerStopped     a consumer ended although nobody asked it to
+
+    TryLater                raised BY a handler: the handler cannot work now, the event is fine
+
+Redis being away is no error here: a publish waits, a consumer backs off, both go on when it is
+back. An error from Redis means "unknown", never "not written".
+"""
+
+
+class StreamError(Exception):
+    """Base of every error that the streams runtime raises."""
+
+
+class EventRefused(StreamError):  # noqa: N818 — reads as the outcome it is
+    """The event can never be published: it is too large, invalid, or was refused before.
+
+    By the time this is raised the event stands in the dead-letter stream and its id is marked, so
+    the same id will never be published as well.
+    """
+
+    def __init__(self, event_id: str, reason: str) -> None:
+        super().__init__(f"event {event_id} was refused: {reason}")
+        self.event_id = event_id
+        self.reason = reason
+
+
+class NotConnected(StreamError):  # noqa: N818 — reads as the state it is
+    """The broker was used before `connect` or after `close`."""
+
+
+class ConsumerStopped(StreamError):  # noqa: N818 — reads as what happened
+    """A consumer ended although nobody asked it to; the process should exit non-zero."""
+
+
+class TryLater(Exception):  # noqa: N818 — reads as the request it is
+    """A handler raises this when what it depends on is away: a database, another service.
+
+    The entry is not at fault, so the delivery does not count against its limit; the consumer
+    pauses with exponential backoff and tries again until the handler succeeds.
+    """
