@@ -11,9 +11,18 @@ from typing import Any
 from aiohttp import web
 
 from telegram_sim.bots import Bot
-from telegram_sim.chats import Chat, Message
+from telegram_sim.chats import GROUP, PRIVATE, Chat, Message
 from telegram_sim.overview import overview
-from telegram_sim.people import PeopleError, Written, block, edit, inject, press, write
+from telegram_sim.people import (
+    PeopleError,
+    Written,
+    block,
+    edit,
+    inject,
+    open_chat,
+    press,
+    write,
+)
 from telegram_sim.requests import (
     Fields,
     RequestError,
@@ -42,6 +51,8 @@ class ControlApi:
         for method, path, handler in (
             ("GET", "/sim/overview", self.overview),
             ("GET", "/sim/chats", self.chats),
+            ("POST", "/sim/chats", self.open_chat),
+            ("GET", "/sim/users", self.users),
             ("GET", "/sim/messages", self.messages),
             ("GET", "/sim/wait", self.wait),
             ("POST", "/sim/write", self.write),
@@ -90,9 +101,28 @@ class ControlApi:
         bot = self._bot(fields)
         fields.finish()
         return [
-            {"chat": chat.about, "blocked": chat.blocked, "last_message_id": chat.last_message_id}
+            {
+                "chat": chat.about,
+                "blocked": chat.blocked,
+                "last": shown(next(reversed(chat.messages.values()))) if chat.messages else None,
+            }
             for chat in bot.chats.values()
         ]
+
+    async def open_chat(self, fields: Fields) -> Any:
+        """Open an empty chat: a new user's private one, or a new group."""
+        bot = self._bot(fields)
+        kind, name = fields.text("kind"), fields.text("name").strip()
+        fields.finish()
+        if kind not in {PRIVATE, GROUP} or not name:
+            raise RequestError(f"kind must be {PRIVATE} or {GROUP}, and name not empty")
+        return open_chat(self._simulator, bot, kind, name).about
+
+    async def users(self, fields: Fields) -> Any:
+        """Return every user."""
+        fields.value("bot", None)
+        fields.finish()
+        return list(self._simulator.users.values())
 
     async def messages(self, fields: Fields) -> Any:
         """Return a chat's messages."""

@@ -35,6 +35,7 @@ def _bot(simulator: Simulator, bot: Bot) -> Json:
         "refused": queue.refused,
         "filtered": counts.filtered,
         "allowed_updates": list(bot.profile.allowed),
+        "commands": bot.profile.commands.get("default ", []),
         "webhook": bot.profile.webhook.url if bot.profile.webhook else None,
         "polls": polling.polls,
         "polls_in_flight": polling.overlaps.in_flight,

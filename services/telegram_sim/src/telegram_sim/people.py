@@ -1,12 +1,19 @@
 """What people do: they write, edit, press buttons and block the bot."""
 
 import secrets
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from telegram_sim.bots import Bot
-from telegram_sim.chats import CHANNEL, PRIVATE, Chat, Message, group_chat, private_chat
+from telegram_sim.chats import (
+    CHANNEL,
+    HIGHEST_SUPERGROUP,
+    PRIVATE,
+    Chat,
+    Message,
+    group_chat,
+    private_chat,
+)
 from telegram_sim.presses import LIFETIME as PRESS_LIFETIME
 from telegram_sim.presses import Press
 from telegram_sim.serial import Json, encode
@@ -14,6 +21,8 @@ from telegram_sim.simulator import Simulator
 from telegram_sim.text import LONGEST_MESSAGE, Entity, find_entities, trimmed, utf16_length
 
 UPDATE_LIFETIME = 24 * 3600
+FIRST_USER = 1001
+FIRST_GROUP = -4001
 
 
 class PeopleError(Exception):
@@ -79,9 +88,14 @@ def write(simulator: Simulator, bot: Bot, writing: Writing) -> Written:
     return Written(message, chat.id, update_id)
 
 
-def write_all(simulator: Simulator, bot: Bot, writings: Iterable[Writing]) -> list[Written]:
-    """Write one message after the other; see `write`."""
-    return [write(simulator, bot, writing) for writing in writings]
+def open_chat(simulator: Simulator, bot: Bot, kind: str, name: str) -> Chat:
+    """Open an empty chat: a new user's private one, or a new group."""
+    if kind == PRIVATE:
+        number = max((FIRST_USER - 1, *simulator.users)) + 1
+        user = simulator.meet({"id": number, "first_name": name})
+        return simulator.open_chat(bot, private_chat(user))
+    number = min((FIRST_GROUP + 1, *(id_ for id_ in bot.chats if id_ > HIGHEST_SUPERGROUP))) - 1
+    return simulator.open_chat(bot, group_chat(number, {"title": name}))
 
 
 def edit(simulator: Simulator, bot: Bot, chat: Chat, message_id: int, text: str) -> Written:

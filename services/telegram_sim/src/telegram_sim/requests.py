@@ -119,8 +119,12 @@ class Fields:
         return found
 
     def bot(self, simulator: Simulator) -> Bot:
-        """Return the bot that `token` names; the first accepted or the only one without it."""
-        token = self.text("token", "")
+        """Return the bot that `token` or `bot`, its number, names; else the only one there is."""
+        token, number = self.text("token", ""), self.integer("bot", None)
+        if number is not None:
+            if number not in simulator.bots:
+                raise RequestError(f"there is no bot {number}", status=404)
+            return simulator.bots[number]
         if token:
             try:
                 return simulator.bot(token)

@@ -8,6 +8,7 @@ from aiohttp import web
 from telegram_sim import logs
 from telegram_sim.api import BotApi, not_found
 from telegram_sim.control import ControlApi
+from telegram_sim.page import ChatPage
 from telegram_sim.parameters import LARGEST_BODY
 from telegram_sim.settings import Settings
 from telegram_sim.simulator import Simulator
@@ -27,6 +28,7 @@ def application(simulator: Simulator) -> web.Application:
     bot_api = BotApi(simulator)
     bot_api.add_to(app)
     ControlApi(simulator).add_to(app)
+    ChatPage(simulator).add_to(app)
     app.router.add_get("/health", health)
     app.router.add_route("*", "/{path:.*}", not_found)
 

@@ -140,7 +140,7 @@ def chat_of(call: Call) -> Chat:
 
     Raises:
         BadRequestError: It names none, or one that the bot does not know.
-        ForbiddenError: The user has blocked the bot.
+        ForbiddenError: The user has blocked the bot, or has never written to it.
     """
     text = call.parameters.text("chat_id")
     if not text:
@@ -159,6 +159,8 @@ def chat_of(call: Call) -> Chat:
         chat = call.bot.chats.get(call.parameters.integer("chat_id"))
     if chat is None:
         raise BadRequestError("chat not found")
+    if chat.type == PRIVATE and not chat.last_message_id:
+        raise ForbiddenError("bot can't initiate conversation with a user")
     if chat.blocked:
         raise ForbiddenError("bot was blocked by the user")
     return chat
