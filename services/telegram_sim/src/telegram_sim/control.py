@@ -11,10 +11,27 @@ from typing import Any
 from aiohttp import web
 
 from telegram_sim.bots import Bot
-from telegram_sim.chats import Chat, Message
+from telegram_sim.chats import GROUP, PRIVATE, Chat, Message
 from telegram_sim.overview import overview
-from telegram_sim.people import PeopleError, Written, edit, inject, write
-from telegram_sim.requests import Fields, RequestError, read_writing, read_writings
+from telegram_sim.people import (
+    PeopleError,
+    Written,
+    block,
+    edit,
+    inject,
+    open_chat,
+    press,
+    write,
+)
+from telegram_sim.requests import (
+    Fields,
+    RequestError,
+    read_fault,
+    read_limits,
+    read_user,
+    read_writing,
+    read_writings,
+)
 from telegram_sim.serial import Json, decode, encode
 from telegram_sim.simulator import Simulator
 
@@ -34,13 +51,24 @@ class ControlApi:
         for method, path, handler in (
             ("GET", "/sim/overview", self.overview),
             ("GET", "/sim/chats", self.chats),
+            ("POST", "/sim/chats", self.open_chat),
+            ("GET", "/sim/users", self.users),
             ("GET", "/sim/messages", self.messages),
             ("GET", "/sim/wait", self.wait),
             ("POST", "/sim/write", self.write),
             ("POST", "/sim/write_many", self.write_many),
             ("POST", "/sim/edit", self.edit),
             ("POST", "/sim/inject", self.inject),
+            ("POST", "/sim/press", self.press),
+            ("GET", "/sim/press", self.press_answer),
+            ("POST", "/sim/block", self.block),
             ("POST", "/sim/clock", self.clock),
+            ("GET", "/sim/faults", self.faults),
+            ("POST", "/sim/faults", self.add_fault),
+            ("DELETE", "/sim/faults", self.clear_faults),
+            ("DELETE", "/sim/faults/{id}", self.remove_fault),
+            ("GET", "/sim/limits", self.limits),
+            ("PUT", "/sim/limits", self.set_limits),
         ):
             app.router.add_route(method, path, self._answering(handler))
 
@@ -62,18 +90,39 @@ class ControlApi:
         return answer
 
     async def overview(self, fields: Fields) -> Any:
-        """Return how everything stands."""
+        """Return how everything stands; with a token, only that bot."""
+        named = bool(fields.text("token", ""))
+        bots = [self._bot(fields)] if named else list(self._simulator.bots.values())
         fields.finish()
-        return overview(self._simulator)
+        return overview(self._simulator, bots)
 
     async def chats(self, fields: Fields) -> Any:
         """Return a bot's chats."""
         bot = self._bot(fields)
         fields.finish()
         return [
-            {"chat": chat.about, "blocked": chat.blocked, "last_message_id": chat.last_message_id}
+            {
+                "chat": chat.about,
+                "blocked": chat.blocked,
+                "last": shown(next(reversed(chat.messages.values()))) if chat.messages else None,
+            }
             for chat in bot.chats.values()
         ]
+
+    async def open_chat(self, fields: Fields) -> Any:
+        """Open an empty chat: a new user's private one, or a new group."""
+        bot = self._bot(fields)
+        kind, name = fields.text("kind"), fields.text("name").strip()
+        fields.finish()
+        if kind not in {PRIVATE, GROUP} or not name:
+            raise RequestError(f"kind must be {PRIVATE} or {GROUP}, and name not empty")
+        return open_chat(self._simulator, bot, kind, name).about
+
+    async def users(self, fields: Fields) -> Any:
+        """Return every user."""
+        fields.value("bot", None)
+        fields.finish()
+        return list(self._simulator.users.values())
 
     async def messages(self, fields: Fields) -> Any:
         """Return a chat's messages."""
@@ -146,6 +195,76 @@ class ControlApi:
             raise RequestError("update must have exactly one field besides update_id: its kind")
         ((kind, value),) = content.items()
         return {"update_id": inject(self._simulator, bot, kind, value, lifetime)}
+
+    async def press(self, fields: Fields) -> Any:
+        """Press a button as a person."""
+        bot = self._bot(fields)
+        chat = self._known_chat(fields, bot)
+        message_id, label = fields.integer("message_id"), fields.text("button")
+        user = read_user(fields, default=chat.id if chat.id > 0 else None)
+        fields.finish()
+        pressed, update_id = press(self._simulator, bot, chat, message_id, label=label, user=user)
+        return {"callback_query_id": pressed.id, "update_id": update_id}
+
+    async def press_answer(self, fields: Fields) -> Any:
+        """Return what the bot said to a pressed button, or null when it does not in time."""
+        press_id = fields.text("callback_query_id")
+        timeout = min(fields.number("timeout", 10.0), LONGEST_WAIT)
+        fields.finish()
+        presses = self._simulator.presses
+        try:
+            async with asyncio.timeout(timeout):
+                while (found := presses.get(press_id)) is not None and not found.answered:
+                    await presses.some_answer()
+        except TimeoutError:
+            return None
+        if found is None:
+            raise RequestError(f"there is no callback query {press_id}", status=404)
+        return found.json()
+
+    async def block(self, fields: Fields) -> Any:
+        """Have a user block the bot, or let it write again."""
+        bot = self._bot(fields)
+        chat = self._known_chat(fields, bot)
+        blocked = fields.flag("blocked", default=True)
+        fields.finish()
+        return {"update_id": block(self._simulator, bot, chat, blocked=blocked)}
+
+    async def faults(self, fields: Fields) -> Any:
+        """Return the faults that are there."""
+        fields.finish()
+        return [fault.json() for fault in self._simulator.faults.all()]
+
+    async def add_fault(self, fields: Fields) -> Any:
+        """Add a fault."""
+        fault = read_fault(fields, self._simulator.clock)
+        fields.finish()
+        return self._simulator.faults.add(fault).json()
+
+    async def clear_faults(self, fields: Fields) -> Any:
+        """Remove every fault."""
+        fields.finish()
+        return {"removed": self._simulator.faults.clear()}
+
+    async def remove_fault(self, fields: Fields) -> Any:
+        """Remove one fault."""
+        fault_id = fields.integer("id")
+        fields.finish()
+        if not self._simulator.faults.remove(fault_id):
+            raise RequestError(f"there is no fault {fault_id}", status=404)
+        return {"removed": 1}
+
+    async def limits(self, fields: Fields) -> Any:
+        """Return how fast bots may send."""
+        fields.finish()
+        return self._simulator.limits.settings.json()
+
+    async def set_limits(self, fields: Fields) -> Any:
+        """Choose how fast bots may send; what is not named stays."""
+        limits = read_limits(fields, self._simulator.limits.settings)
+        fields.finish()
+        self._simulator.limit(limits)
+        return limits.json()
 
     async def clock(self, fields: Fields) -> Any:
         """Move the simulated time ahead."""

@@ -116,9 +116,14 @@ def _from_json(body: bytes) -> dict[str, str]:
         raise BadRequestError(f"can't parse the body as JSON: {problem}") from None
     if not isinstance(found, dict):
         raise BadRequestError("JSON object expected")
+    return texts(found)
+
+
+def texts(values: dict[str, Any]) -> dict[str, str]:
+    """Return the fields of a JSON object as parameters."""
     return {
         name: value if isinstance(value, str) else json.dumps(value)
-        for name, value in found.items()
+        for name, value in values.items()
     }
 
 

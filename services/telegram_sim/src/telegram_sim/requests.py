@@ -7,7 +7,11 @@ from aiohttp import web
 
 from telegram_sim.bots import Bot
 from telegram_sim.chats import CHAT_TYPES
+from telegram_sim.clock import Clock
 from telegram_sim.errors import UnauthorizedError
+from telegram_sim.faults import EVERY_METHOD, KINDS, Fault
+from telegram_sim.limits import LimitSettings
+from telegram_sim.methods import METHODS
 from telegram_sim.people import Writing
 from telegram_sim.serial import Json, decode
 from telegram_sim.simulator import Simulator
@@ -100,6 +104,13 @@ class Fields:
             pass
         raise RequestError(f"{name} must be a number, not {found!r}")
 
+    def flag(self, name: str, *, default: Any = MISSING) -> bool:
+        """Return a field that is true or false."""
+        found = self.value(name, default)
+        if not isinstance(found, bool):
+            raise RequestError(f"{name} must be true or false, not {found!r}")
+        return found
+
     def object(self, name: str) -> Json:
         """Return a field that is a JSON object."""
         found = self.value(name)
@@ -108,8 +119,12 @@ class Fields:
         return found
 
     def bot(self, simulator: Simulator) -> Bot:
-        """Return the bot that `token` names; the first accepted or the only one without it."""
-        token = self.text("token", "")
+        """Return the bot that `token` or `bot`, its number, names; else the only one there is."""
+        token, number = self.text("token", ""), self.integer("bot", None)
+        if number is not None:
+            if number not in simulator.bots:
+                raise RequestError(f"there is no bot {number}", status=404)
+            return simulator.bots[number]
         if token:
             try:
                 return simulator.bot(token)
@@ -130,12 +145,61 @@ def read_writing(fields: Fields) -> Writing:
         raise RequestError("entities must be an array of MessageEntity")
     return Writing(
         text=fields.text("text"),
-        user=_user(fields.value("user", DEFAULT_USER)),
+        user=read_user(fields),
         chat=_chat(fields.value("chat", None)),
         date=fields.integer("date", None),
         entities=entities,
         reply_to=fields.integer("reply_to", 0),
     )
+
+
+def read_fault(fields: Fields, clock: Clock) -> Fault:
+    """Return the fault that a request describes."""
+    kind = fields.text("kind")
+    if kind not in KINDS:
+        raise RequestError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
+    method = fields.text("method", EVERY_METHOD).lower()
+    if method != EVERY_METHOD and method not in METHODS:
+        raise RequestError(f"method must be * or one that the simulator has, not {method!r}")
+    seconds = fields.value("seconds", None)
+    fault = Fault(
+        id=0,
+        method=method,
+        kind=kind,
+        count=fields.integer("count", None),
+        probability=fields.number("probability", 1.0),
+        until=None if seconds is None else clock.now() + fields.number("seconds"),
+        retry_after=fields.integer("retry_after", 1),
+        code=fields.integer("code", 500),
+        delay=fields.number("delay", 1.0),
+        seed=fields.integer("seed", 0),
+    )
+    for name, proper in (
+        ("count must be at least 1", fault.count is None or fault.count >= 1),
+        ("probability must be more than 0 and at most 1", 0 < fault.probability <= 1),
+        ("seconds must be more than 0", fault.until is None or fault.until > clock.now()),
+        ("retry_after must be at least 1", fault.retry_after >= 1),
+        ("code must be from 500 to 599", 500 <= fault.code <= 599),  # noqa: PLR2004 - HTTP's 5xx
+        ("delay must not be negative", fault.delay >= 0),
+    ):
+        if not proper:
+            raise RequestError(name)
+    return fault
+
+
+def read_limits(fields: Fields, present: LimitSettings) -> LimitSettings:
+    """Return the limits that a request describes; what it does not name stays."""
+    limits = LimitSettings(
+        enabled=fields.flag("enabled", default=present.enabled),
+        chat_per_second=fields.number("chat_per_second", present.chat_per_second),
+        chat_burst=fields.integer("chat_burst", present.chat_burst),
+        group_per_minute=fields.integer("group_per_minute", present.group_per_minute),
+        all_per_second=fields.integer("all_per_second", present.all_per_second),
+    )
+    least = min(limits.chat_burst, limits.group_per_minute, limits.all_per_second)
+    if limits.chat_per_second <= 0 or least < 1:
+        raise RequestError("every limit must be more than 0; enabled: false turns them off")
+    return limits
 
 
 def read_writings(fields: Fields) -> list[Writing]:
@@ -181,7 +245,9 @@ def _check_count(count: int) -> None:
         raise RequestError(f"there must be 1 to {MOST_WRITINGS} writings, not {count}")
 
 
-def _user(given: Any) -> Json:
+def read_user(fields: Fields, default: int | None = DEFAULT_USER) -> Json:
+    """Return the person that a request names."""
+    given = fields.value("user", MISSING if default is None else default)
     user = _identified("user", given, USER_FIELDS)
     if user["id"] <= 0:
         raise RequestError("user must have a positive id")
