@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from infra.stack.diagnostics import InvalidStackError, StackError, pretty
-from infra.stack.loading import load
+from infra.stack.loading import Loaded, load
+from infra.stack.plan import Plan
 
 DRIFT = 1
 
@@ -30,26 +31,45 @@ def sync(options: argparse.Namespace) -> int:
     from infra.stack.rendering import render  # noqa: PLC0415  a mistake is told without it
     from infra.stack.writing import diff, write  # noqa: PLC0415
 
-    root: Path = options.file.resolve().parent
-    loaded = load(options.file.resolve())
-    if loaded.warnings:
-        lines = loaded.source.lines if sys.stderr.isatty() else ()
-        text = (
-            pretty(loaded.source.file, lines, loaded.warnings)
-            if lines
-            else "\n".join(found.render(loaded.source.file) for found in loaded.warnings)
-        )
-        print(text, file=sys.stderr)
+    path: Path = options.file.resolve()
+    loaded = load(path)
+    _warn(loaded)
     rendered = render(loaded.plan)
     if options.mode == "check":
-        difference = diff(root, rendered)
+        difference = diff(path.parent, rendered)
         print(difference, end="")
         if difference:
             print("herald: rendered files differ; run: make sync-services", file=sys.stderr)
         return DRIFT if difference else 0
-    for path in write(root, rendered):
-        print(f"herald: wrote {path}")
+    _verify(path.parent, loaded.plan, rendered)
+    for written in write(path.parent, rendered):
+        print(f"herald: wrote {written}")
     return 0
+
+
+def _verify(root: Path, plan: Plan, rendered: dict[str, str]) -> None:
+    """Hold what is about to be written to the plan; what is there already was held to it."""
+    from infra.stack.containers import compose_files  # noqa: PLC0415
+    from infra.stack.rendering import COMPOSE  # noqa: PLC0415
+    from infra.stack.writing import changed  # noqa: PLC0415
+
+    differs = changed(root, rendered)
+    files = {COMPOSE.format(name): file for name, file in compose_files(plan).items()}
+    wanted = {path: file for path, file in files.items() if path in differs}
+    if wanted:
+        from infra.stack.verification import verify  # noqa: PLC0415  most runs write nothing
+
+        for path, file in wanted.items():
+            verify(path, rendered[path], file)
+
+
+def _warn(loaded: Loaded) -> None:
+    source = loaded.source
+    if sys.stderr.isatty() and loaded.warnings:
+        print(pretty(source.file, source.lines, loaded.warnings), file=sys.stderr)
+        return
+    for found in loaded.warnings:
+        print(found.render(source.file), file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

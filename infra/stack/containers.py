@@ -45,11 +45,15 @@ class Build:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A network; `internal` has no way out, `masquerade` says whether it leads to the internet."""
+    """A network between a service and those that reach it, or (not internal) a way out.
+
+    Who shares a way out cannot talk to each other over it; `inward` is for host ports only and
+    leads nowhere.
+    """
 
     name: str
     internal: bool = True
-    masquerade: bool = True
+    inward: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +149,7 @@ def _file(
         containers=containers,
         additions=additions,
         networks=tuple(
-            Network(name, internal=name not in {EGRESS, PUBLISHED}, masquerade=name != PUBLISHED)
+            Network(name, internal=name not in {EGRESS, PUBLISHED}, inward=name == PUBLISHED)
             for name in sorted(used)
         ),
         volumes=tuple(volume for found in containers for volume, _ in found.volumes),

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.stack.checks import Context, check
 from infra.stack.declaration import STACK
 from infra.stack.diagnostics import Diagnostic, Position, Report
 from infra.stack.events import declared_events
 from infra.stack.plan import Plan
 from infra.stack.planning import make_plan
-from infra.stack.shapes import Reading
+from infra.stack.reading import Reading
+from infra.stack.rules import Context, check
 from infra.stack.source import Source, read
 
 

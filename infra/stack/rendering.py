@@ -10,6 +10,7 @@ from minijinja import Environment
 
 from infra.stack.containers import compose_files
 from infra.stack.plan import Plan
+from infra.stack.schema import SCHEMA, render_schema
 from infra.stack.variables import groups, profiles
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +31,7 @@ def render(plan: Plan) -> Rendered:
         COMPOSE.format(name): layout(f"compose.{name}.yml.jinja", file=found)
         for name, found in compose.items()
     }
-    return rendered | {ENV_EXAMPLE: _example(plan, layout)}
+    return rendered | {ENV_EXAMPLE: _example(plan, layout), SCHEMA: render_schema()}
 
 
 def _example(plan: Plan, layout: Callable[..., str]) -> str:
