@@ -98,11 +98,6 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def aware(moment: datetime) -> datetime:
-    """Return a row's time in UTC; SQLite gives it back without its offset."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
 def storable(value: str) -> str:
     """Return text as a column takes it: NUL, which PostgreSQL refuses, becomes U+FFFD."""
     return value.replace("\0", "\N{REPLACEMENT CHARACTER}")

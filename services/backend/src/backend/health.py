@@ -111,7 +111,7 @@ async def _subscriber(consumer: Consumer[Any]) -> tuple[Subscriber, list[str]]:
             state = await consumer.state()
     except Exception as error:  # noqa: BLE001 — the same
         subscriber = Subscriber(stream=stream, group=group, running=consumer.running)
-        return subscriber, [f"redis: {describe(error)}", *_faults(subscriber)]
+        return subscriber, [f"redis: {describe(error)}", *faults_of(subscriber)]
     subscriber = Subscriber(
         stream=stream,
         group=group,
@@ -120,10 +120,11 @@ async def _subscriber(consumer: Consumer[Any]) -> tuple[Subscriber, list[str]]:
         pending=state.pending,
         oldest_pending_seconds=state.oldest_pending_seconds,
     )
-    return subscriber, _faults(subscriber)
+    return subscriber, faults_of(subscriber)
 
 
-def _faults(subscriber: Subscriber) -> list[str]:
+def faults_of(subscriber: Subscriber) -> list[str]:
+    """Return every reason why a subscriber does not do its work."""
     name, oldest = subscriber.stream, subscriber.oldest_pending_seconds
     faults = []
     if not subscriber.running:

@@ -1,12 +1,16 @@
 """What the backend reads from its environment."""
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+DATABASES = ("postgresql+asyncpg://", "sqlite+aiosqlite:///")
+REDISES = ("redis://", "rediss://", "unix://")
+
 
 def _async_database(url: str) -> str:
-    if url.startswith(("postgresql+asyncpg://", "sqlite+aiosqlite:///")):
+    if url.startswith(DATABASES) and _has_a_port_or_none(url):
         return url
     raise ValueError(
         "write postgresql+asyncpg://user:password@host/name or sqlite+aiosqlite:///path"
@@ -14,9 +18,17 @@ def _async_database(url: str) -> str:
 
 
 def _redis(url: str) -> str:
-    if url.startswith(("redis://", "rediss://", "unix://")):
+    if url.startswith(REDISES) and _has_a_port_or_none(url):
         return url
     raise ValueError("write redis://host:port, rediss://host:port or unix:///path")
+
+
+def _has_a_port_or_none(url: str) -> bool:
+    """Say whether the address is one; a slip must not wait until something connects."""
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
 
 
 class Settings(BaseModel):

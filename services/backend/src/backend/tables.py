@@ -1,5 +1,7 @@
 """The tables, as the migrations make them. A test holds the two together."""
 
+from datetime import UTC, datetime
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -9,7 +11,9 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    TypeDecorator,
 )
+from sqlalchemy.engine import Dialect
 
 metadata = MetaData(
     naming_convention={
@@ -18,6 +22,24 @@ metadata = MetaData(
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     }
 )
+
+
+class Moment(TypeDecorator[datetime]):
+    """A time with its offset, kept in UTC: SQLite drops offsets, and gives times back naive."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Turn what goes into a row to UTC."""
+        del dialect
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Say of what comes out of a row that it is UTC."""
+        del dialect
+        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
+
 
 # SQLite counts rows by itself only in a column whose type is exactly INTEGER.
 RowId = BigInteger().with_variant(Integer, "sqlite")
@@ -30,7 +52,7 @@ users = Table(
     Column("last_name", Text),
     Column("username", Text),
     Column("language_code", Text),
-    Column("registered_at", DateTime(timezone=True), nullable=False),
+    Column("registered_at", Moment, nullable=False),
 )
 
 commands = Table(
@@ -41,8 +63,8 @@ commands = Table(
     Column("user_id", BigInteger, nullable=False, index=True),
     Column("command", Text, nullable=False),
     Column("args", JSON, nullable=False),
-    Column("sent_at", DateTime(timezone=True), nullable=False),
-    Column("stored_at", DateTime(timezone=True), nullable=False),
+    Column("sent_at", Moment, nullable=False),
+    Column("stored_at", Moment, nullable=False),
 )
 
 inbox = Table(
@@ -50,5 +72,5 @@ inbox = Table(
     metadata,
     Column("handler", Text, primary_key=True),
     Column("event_id", Text, primary_key=True),
-    Column("handled_at", DateTime(timezone=True), nullable=False),
+    Column("handled_at", Moment, nullable=False),
 )

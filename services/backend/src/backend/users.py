@@ -6,7 +6,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from backend.database import aware, insert_once, now, storable
+from backend.database import insert_once, now, storable
 from backend.problems import Refusal
 from backend.tables import users
 from shared.generated.schemas import User, UserCreate
@@ -38,7 +38,7 @@ class Users:
             row = found.mappings().one_or_none()
         if row is None:
             raise Refusal(HTTPStatus.NOT_FOUND, f"no user {user_id} is registered")
-        return User.model_validate({**row, "registered_at": aware(row["registered_at"])})
+        return User.model_validate(dict(row))
 
 
 def _storable(value: object) -> object:

@@ -71,13 +71,13 @@ async def handle_command(update: Update, context: Context) -> None:
             outbox.send(message.chat_id, DELAYED)
         publication = await publishing
     except EventRefused as refusal:
-        log.warning("command refused", event=refusal.event_id, reason=refusal.reason)
+        log.warning("command refused", event_id=refusal.event_id, reason=refusal.reason)
         told = outbox.send(message.chat_id, FAILED)
         await asyncio.wait({told}, timeout=REFUSAL_NOTICE_TIMEOUT)
         return
     finally:
         publishing.cancel()
-    log.info("command published", event=publication.event_id, entry=publication.entry_id)
+    log.debug("command published", event_id=publication.event_id, entry=publication.entry_id)
     outbox.send(message.chat_id, PUBLISHED)
 
 

@@ -3,10 +3,7 @@
 from aiohttp import web
 
 from tg_bot.broker import redis_takes_writes
-from tg_bot.polling import ANSWER_GRACE, LONG_POLL, PollState
-
-STALE_AFTER = LONG_POLL + ANSWER_GRACE + 5.0
-"""Seconds after the last good getUpdates from which the loop counts as standing still."""
+from tg_bot.polling import PollState
 
 
 class Health:
@@ -30,9 +27,9 @@ class Health:
             await self._runner.cleanup()
 
     async def _answer(self, _request: web.Request) -> web.Response:
-        age = self._state.age
-        polls = age is not None and age < STALE_AFTER
+        polls = self._state.moves
         writes = await redis_takes_writes()
+        age = self._state.age
         body = {
             "status": "ok" if polls and writes else "unavailable",
             "polling": polls,

@@ -16,6 +16,7 @@ from telegram.ext import (
     MessageHandler,
     filters,
 )
+from telegram.request import BaseRequest
 
 from shared.logs import configure_logging, hide
 from shared.settings import SettingsError, exit_with, load_settings
@@ -39,15 +40,20 @@ FIRST_BACKOFF, LAST_BACKOFF = 0.5, 30.0
 Bot = Application[Any, Context, dict[Any, Any], dict[Any, Any], BotData, None]
 
 
-def build_application(settings: Settings) -> Bot:
-    """Return the application with its handlers; it has connected to nothing yet."""
+def build_application(settings: Settings, polling: BaseRequest | None = None) -> Bot:
+    """Return the application with its handlers; it has connected to nothing yet.
+
+    Args:
+        settings: the bot's variables.
+        polling: what getUpdates goes through; it is opened and closed with the application.
+    """
     builder = (
         ApplicationBuilder()
         .token(settings.telegram_bot_token.get_secret_value())
         .base_url(f"{settings.telegram_api_url}/bot")
         .base_file_url(f"{settings.telegram_api_url}/file/bot")
         .request(AiohttpRequest(REPLY_CONNECTIONS))
-        .get_updates_request(AiohttpRequest(1))
+        .get_updates_request(polling or AiohttpRequest(1))
         .context_types(ContextTypes(bot_data=BotData))
         .updater(None)
         .job_queue(None)
@@ -96,8 +102,9 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
-    application = build_application(settings)
-    poller = Poller(application)
+    polling = AiohttpRequest(1)
+    application = build_application(settings, polling)
+    poller = Poller(application, polling)
     health = Health(poller.state)
     try:
         await health.start(settings.health_host, settings.health_port)

@@ -10,16 +10,19 @@ Source: core.telegram.org/bots/api#getupdates.
 """
 
 import asyncio
+import json
 import random
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any
+from typing import Any, cast
+from urllib.parse import urlencode
 
 import structlog
 from telegram import Update
 from telegram.error import Conflict, InvalidToken, RetryAfter, TelegramError
 from telegram.ext import Application
+from telegram.request import BaseRequest
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +31,10 @@ LONG_POLL = 30
 """Seconds that one getUpdates waits for an update; Telegram allows 50."""
 ANSWER_GRACE = 10.0
 """Seconds that the answer of a long poll may come late."""
+STALE_AFTER = LONG_POLL + ANSWER_GRACE + 5.0
+"""Seconds after the last getUpdates was sent from which the loop counts as standing still."""
+FAILING_AFTER = 5.0
+"""Seconds of failing getUpdates, without a good one, after which the loop counts as failing."""
 STOP_GRACE = 8.0
 """Seconds that the batch in hand gets to become durable when the bot is stopped."""
 FIRST_BACKOFF, LAST_BACKOFF = 0.5, 30.0
@@ -39,11 +46,19 @@ ALLOWED_UPDATES = ("message",)
 class PollState:
     """What health wants to know of the loop; times are `monotonic` seconds."""
 
+    asked: float | None = None
     last_success: float | None = None
-    failures: int = 0
     failing: str | None = None
+    failing_since: float | None = None
+    failures: int = 0
     conflicts: int = 0
-    batches: int = 0
+
+    @property
+    def moves(self) -> bool:
+        """Whether the loop fetches updates: it asked lately, and the answers are good."""
+        now = monotonic()
+        asks = self.asked is not None and now - self.asked < STALE_AFTER
+        return asks and (self.failing_since is None or now - self.failing_since < FAILING_AFTER)
 
     @property
     def age(self) -> float | None:
@@ -54,9 +69,12 @@ class PollState:
 class Poller:
     """Fetches, handles, and only then confirms; one request in flight, ever."""
 
-    def __init__(self, application: Application[Any, Any, Any, Any, Any, Any]) -> None:
+    def __init__(
+        self, application: Application[Any, Any, Any, Any, Any, Any], request: BaseRequest
+    ) -> None:
         self.state = PollState()
         self._application = application
+        self._request = request
         self._offset = 0
         self._confirmed = 0
 
@@ -97,18 +115,21 @@ class Poller:
     async def _get_updates(self, limit: int, wait: int) -> list[dict[str, Any]]:
         """Make one getUpdates; updates come back raw, so that a strange one spoils no batch."""
         offset = self._offset
-        updates: list[dict[str, Any]] = await self._application.bot.do_api_request(
-            "getUpdates",
-            api_kwargs={
+        self.state.asked = monotonic()
+        query = urlencode(
+            {
                 "offset": offset,
                 "limit": limit,
                 "timeout": wait,
-                "allowed_updates": list(ALLOWED_UPDATES),
-            },
+                "allowed_updates": json.dumps(ALLOWED_UPDATES),
+            }
+        )
+        updates = await self._request.post(
+            f"{self._application.bot.base_url}/getUpdates?{query}",
             read_timeout=wait + ANSWER_GRACE,
         )
         self._confirmed = offset
-        return updates
+        return cast("list[dict[str, Any]]", updates)
 
     async def _handle(self, updates: Sequence[dict[str, Any]], stopping: asyncio.Task[Any]) -> bool:
         """Handle a batch, all of it at once; False where it was not durable before the stop.
@@ -129,7 +150,6 @@ class Poller:
             await asyncio.gather(*tasks, return_exceptions=True)
             return False
         handled.result()
-        self.state.batches += 1
         self._offset = int(updates[-1]["update_id"]) + 1
         return True
 
@@ -164,6 +184,7 @@ class Poller:
     def _failed(self, error: TelegramError) -> None:
         """Count a failed poll and log it where the reason is a new one."""
         self.state.failures += 1
+        self.state.failing_since = self.state.failing_since or monotonic()
         if isinstance(error, Conflict):
             self.state.conflicts += 1
         reason = f"{type(error).__name__}: {error.message}"
@@ -174,7 +195,7 @@ class Poller:
     def _worked(self) -> None:
         """Note a good poll, and log it after bad ones."""
         if self.state.failing is not None:
-            self.state.failing = None
+            self.state.failing = self.state.failing_since = None
             log.info("getUpdates works again")
         self.state.last_success = monotonic()
 

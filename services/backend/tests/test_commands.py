@@ -1,0 +1,197 @@
+"""The subscriber's handler: each command is stored once, or nothing of it is."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from sqlalchemy import RowMapping, func, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from backend import schema
+from backend.commands import CommandStore
+from backend.database import make_engine
+from backend.tables import commands, inbox
+from shared.generated.events import Delivery, TryLater
+from shared.generated.schemas import CommandReceived
+from tests.postgres import PostgresServer
+
+SENT = datetime(2026, 1, 31, 12, 30, 15, 250_000, tzinfo=UTC)
+
+
+def command(text: str = "/command a b", **changes: object) -> CommandReceived:
+    """Return a command as the bot publishes it."""
+    event = CommandReceived(command=text, args=text.split()[1:], user_id=42, timestamp=SENT)
+    return event.model_copy(update=changes)
+
+
+def delivery(event_id: str = "1:100", attempt: int = 1) -> Delivery:
+    """Return what the consumer says of an entry."""
+    return Delivery(event_id, "command_received", "1-0", attempt)
+
+
+async def stored(engine: AsyncEngine) -> list[RowMapping]:
+    """Return every stored command."""
+    async with engine.connect() as connection:
+        return list((await connection.execute(select(commands))).mappings())
+
+
+async def count(engine: AsyncEngine, name: str) -> int:
+    """Return how many rows a table has."""
+    async with engine.connect() as connection:
+        return int(await connection.scalar(select(func.count()).select_from(text(name))))
+
+
+@pytest.fixture
+async def second(database_url: str, engine: AsyncEngine) -> AsyncIterator[AsyncEngine]:
+    """Another process's engine on the same database."""
+    del engine  # it has made the tables
+    other = make_engine(database_url)
+    yield other
+    await other.dispose()
+
+
+async def test_a_command_is_stored_with_everything_it_says(engine: AsyncEngine) -> None:
+    """Text, arguments, user, time and event id stand in the row."""
+    await CommandStore(engine).store(command("/command привет 🚀"), delivery("1:7"))
+    (row,) = await stored(engine)
+    assert row["event_id"] == "1:7"
+    assert row["user_id"] == 42
+    assert row["command"] == "/command привет 🚀"
+    assert row["args"] == ["привет", "🚀"]
+    assert row["sent_at"] == SENT
+
+
+async def test_a_time_with_another_offset_is_the_same_moment(engine: AsyncEngine) -> None:
+    """A publisher in another time zone means the same instant."""
+    there = SENT.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    await CommandStore(engine).store(command(timestamp=there), delivery())
+    (row,) = await stored(engine)
+    assert row["sent_at"] == SENT
+
+
+async def test_a_redelivered_event_is_stored_once(engine: AsyncEngine) -> None:
+    """The consumer may hand an event over again: after a lost acknowledgement, after a crash."""
+    store = CommandStore(engine)
+    for attempt in (1, 2, 3):
+        await store.store(command(), delivery(attempt=attempt))
+    assert len(await stored(engine)) == 1
+
+
+async def test_an_event_in_two_processes_at_once_is_stored_once(
+    engine: AsyncEngine, second: AsyncEngine
+) -> None:
+    """A claimed entry may still be in hand elsewhere: the inbox decides, and neither fails."""
+    stores = (CommandStore(engine), CommandStore(second))
+    await asyncio.gather(
+        *(store.store(command(), delivery(str(n))) for n in range(20) for store in stores)
+    )
+    assert sorted(row["event_id"] for row in await stored(engine)) == sorted(map(str, range(20)))
+
+
+async def test_two_events_with_the_same_text_are_both_stored(engine: AsyncEngine) -> None:
+    """The event id decides, not the content: a user may say the same thing twice."""
+    store = CommandStore(engine)
+    await store.store(command(), delivery("1"))
+    await store.store(command(), delivery("2"))
+    assert len(await stored(engine)) == 2
+
+
+async def test_the_inbox_row_goes_with_the_effect(engine: AsyncEngine) -> None:
+    """Where the effect fails the event was not handled: its redelivery stores it."""
+    async with engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE commands RENAME TO away"))
+    with pytest.raises(TryLater):
+        await CommandStore(engine).store(command(), delivery())
+    assert await count(engine, "inbox") == 0
+    async with engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE away RENAME TO commands"))
+    await CommandStore(engine).store(command(), delivery(attempt=2))
+    assert len(await stored(engine)) == 1
+    assert await count(engine, inbox.name) == 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "/command " + "я" * 4087,
+        "/command \u202e\u05d0\u05d1\u202c \u0645\u0631",
+        "/command 👩‍👩‍👧‍👦 \ud7ff",
+        "/",
+        "",
+    ],
+)
+async def test_any_text_is_kept_as_it_is(engine: AsyncEngine, said: str) -> None:
+    """The longest message, right-to-left text, joined emoji, nothing at all."""
+    await CommandStore(engine).store(command(said), delivery())
+    (row,) = await stored(engine)
+    assert row["command"] == said
+    assert row["args"] == said.split()[1:]
+
+
+async def test_a_nul_does_not_keep_a_command_from_being_stored(engine: AsyncEngine) -> None:
+    """PostgreSQL's text holds no NUL: it is replaced, and the rest is kept."""
+    await CommandStore(engine).store(command("/command a\0b c\0"), delivery())
+    (row,) = await stored(engine)
+    assert row["command"] == "/command a\ufffdb c\ufffd"
+    assert row["args"] == ["a\ufffdb", "c\ufffd"]
+
+
+async def test_an_event_that_can_never_be_stored_is_a_failure(postgres: PostgresServer) -> None:
+    """No repetition mends a value beyond the column: the handler fails, the limit counts."""
+    url = postgres.create_database()
+    await schema.upgrade(url)
+    engine = make_engine(url)
+    try:
+        with pytest.raises(DBAPIError):
+            await CommandStore(engine).store(command(user_id=2**70), delivery())
+        assert await count(engine, "inbox") == 0
+    finally:
+        await engine.dispose()
+
+
+async def test_while_the_database_is_away_the_handler_asks_for_later(
+    postgres: PostgresServer,
+) -> None:
+    """Killed under a live connection and still away after that: `TryLater`, until it is back."""
+    with PostgresServer() as server:
+        url = server.create_database()
+        await schema.upgrade(url)
+        engine = make_engine(url)
+        store = CommandStore(engine)
+        try:
+            await store.store(command(), delivery("before"))
+            server.kill()
+            for event_id in ("during", "still"):
+                with pytest.raises(TryLater):
+                    await store.store(command(), delivery(event_id))
+            server.start()
+            for event_id in ("before", "during", "still"):
+                await store.store(command(), delivery(event_id, attempt=2))
+            found = [row["event_id"] for row in await stored(engine)]
+            assert found == ["before", "during", "still"]
+        finally:
+            await engine.dispose()
+    del postgres  # asked for, so that a machine without one skips
+
+
+async def test_while_another_writer_has_the_file_the_handler_asks_for_later(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite takes one writer at a time; who waits in vain asks for later."""
+    monkeypatch.setattr("backend.database.LOCK_TIMEOUT", 0.05)
+    await schema.upgrade(sqlite_url)
+    assert (tmp_path / "backend.db").exists()
+    engine, other = make_engine(sqlite_url), make_engine(sqlite_url)
+    try:
+        async with other.connect() as connection:
+            await connection.exec_driver_sql("BEGIN IMMEDIATE")
+            with pytest.raises(TryLater, match="locked"):
+                await CommandStore(engine).store(command(), delivery())
+        await CommandStore(engine).store(command(), delivery(attempt=2))
+        assert len(await stored(engine)) == 1
+    finally:
+        await engine.dispose()
+        await other.dispose()
