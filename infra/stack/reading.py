@@ -46,6 +46,13 @@ class Reading:
         """Return where a value's key is; an item of a list has its own place instead."""
         return self._keys.get(at) or self.value(*at)
 
+    def keys_below(self, at: Path) -> frozenset[str]:
+        """Return the keys that are written in the mapping at a path."""
+        depth = len(at)
+        return frozenset(
+            str(path[-1]) for path in self._keys if len(path) == depth + 1 and path[:depth] == at
+        )
+
     def error(self, node: Node, message: str) -> None:
         """Report a mistake at a node."""
         self.report.error(position(node.start_mark), message)

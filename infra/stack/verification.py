@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from infra.stack.containers import ComposeFile, Container, Network
+from infra.stack.compose import ComposeFile, Container, Network
 from infra.stack.diagnostics import RenderingError
 from infra.stack.source import LOADER
 
@@ -44,6 +44,7 @@ def document(file: ComposeFile) -> Document:
     return {"name": file.project, "x-logging": LOGGING, "services": services} | _present(
         networks={found.name: _network(found) for found in file.networks},
         volumes={name: {} for name in file.volumes},
+        secrets={name: {"file": path} for name, path in file.secrets},
     )
 
 
@@ -71,6 +72,7 @@ def _container(found: Container) -> Document:
                 "start_period": health.start_period,
             },
             volumes=[f"{volume}:{folder}" for volume, folder in found.volumes],
+            secrets=list(found.secrets),
             user=found.user,
             shm_size=found.shm_size,
         ),
