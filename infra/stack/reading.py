@@ -80,11 +80,12 @@ def trap(node: ScalarNode, *, numbers: bool = False) -> str | None:
         return None
     if raw == "":
         return "it is empty"
-    meaning = {
+    meanings = {
         "null": "nothing",
         "bool": "true" if raw.lower() in {"yes", "true", "on"} else "false",
         "timestamp": "a date",
-    }.get(kind) or (f"the number {number_as_read(raw, kind)}" if kind in {"int", "float"} else kind)
+    }
+    meaning = meanings.get(kind) or f"the number {number_as_read(raw, kind)}".rstrip()
     return f"YAML reads {raw} as {meaning}; put it in quotes"
 
 
@@ -94,11 +95,14 @@ def _canonical(raw: str, kind: str) -> bool:
 
 
 def number_as_read(raw: str, kind: str) -> str:
-    """Return the number that a YAML 1.1 parser makes of a plain scalar."""
+    """Return the number that a YAML 1.1 parser makes of a scalar, or '' where it fails."""
     loader = SafeLoader("")
     node = ScalarNode(f"{TAG}{kind}", raw)
-    value = loader.construct_yaml_int(node) if kind == "int" else loader.construct_yaml_float(node)
-    return str(value)
+    read = loader.construct_yaml_int if kind == "int" else loader.construct_yaml_float
+    try:
+        return str(read(node))
+    except (ValueError, IndexError):
+        return ""
 
 
 def pairs(node: MappingNode, reading: Reading, inside: tuple[Node, ...] = ()) -> Pairs:

@@ -145,8 +145,9 @@ class Integer(Shape[int]):
 
 
 def _as_read(node: ScalarNode) -> str:
-    if node.tag == f"{TAG}int":
-        return f": YAML reads {node.value} as {number_as_read(node.value, 'int')}"
+    read = number_as_read(node.value, "int") if node.tag == f"{TAG}int" else ""
+    if read:
+        return f": YAML reads {node.value} as {read}"
     return f", not '{node.value}'" if node.value else ": it is empty"
 
 
