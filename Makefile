@@ -10,7 +10,7 @@ mode ?=
 service ?=
 upgrade ?=
 
-.PHONY: help demo tests lint typecheck format sync-services generate-from-spec docker-engine \
+.PHONY: help demo tests lint typecheck format sync-services explain secrets generate-from-spec docker-engine \
 	dev-start dev-stop log lock
 
 help: ## List every target
@@ -33,6 +33,12 @@ format: ## Format the Python sources and apply safe fixes
 
 sync-services: ## Render services.yml into Compose files and .env.example [mode=check|create]
 	@$(RUN) -m infra.stack sync $(if $(mode),--mode $(mode))
+
+explain: ## Show every resolved value of a service and where it came from [service=NAME]
+	@$(RUN) -m infra.stack explain $(service)
+
+secrets: ## Make the passwords that prod needs in secrets/, and name what you have to put there
+	@$(RUN) -m infra.stack secrets
 
 generate-from-spec: ## Generate schemas, events and routers from the specs [mode=check]
 	@$(RUN) -m infra.codegen $(if $(mode),--mode $(mode))

@@ -15,7 +15,7 @@ from infra.stack.defaults import (
     port_of,
 )
 from infra.stack.events import Channel
-from infra.stack.shapes import Reading
+from infra.stack.reading import Reading
 
 OVERLAYS: tuple[plan.Overlay, ...] = get_args(plan.Overlay)
 
