@@ -9,9 +9,10 @@ suite ?=
 mode ?=
 service ?=
 upgrade ?=
+base ?= origin/main
 
-.PHONY: help demo tests lint typecheck format sync-services generate-from-spec docker-engine \
-	dev-start dev-stop log lock
+.PHONY: help demo tests lint typecheck format sync-services generate-from-spec events-breaking \
+	docker-engine dev-start dev-stop log lock
 
 help: ## List every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-20s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +37,9 @@ sync-services: ## Render services.yml into Compose files and .env.example [mode=
 
 generate-from-spec: ## Generate schemas, events and routers from the specs [mode=check]
 	@$(RUN) -m infra.codegen $(if $(mode),--mode $(mode))
+
+events-breaking: ## Fail where a change of the specs breaks readers of events [base=origin/main]
+	@$(RUN) -m infra.codegen.breaking $(base)
 
 docker-engine: ## Install and start Docker and Compose on a Debian machine (root; asks nothing)
 	@tests/docker/engine

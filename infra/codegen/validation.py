@@ -15,6 +15,7 @@ from infra.codegen.documents import Document
 
 QUOTED = re.compile(r"'([^']*)'")
 UNKNOWN = re.compile(r"(was|were) unexpected|not match any of the regexes")
+PLACE = re.compile(r":(\d+):(\d+): ")
 ASYNCAPI = Path(__file__).parent / "asyncapi" / "3.0.0.json"
 
 
@@ -99,5 +100,5 @@ def _unknown_keys(error: ValidationError) -> list[str]:
 
 
 def _position(line: str) -> tuple[int, int]:
-    _, row, column, _ = line.split(":", 3)
-    return int(row), int(column)
+    found = PLACE.search(line)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
