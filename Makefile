@@ -18,7 +18,7 @@ help: ## List every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-20s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## Run the whole stack here with an offline Telegram: no token, no Docker, no root
-	@$(RUN) -m infra.demo
+	@$(RUN) -m demo
 
 tests: ## Run the test suites [suite=tg_bot|backend|telegram_sim|shared|infra|integration|e2e]
 	@$(RUN) -m infra.dev.suites $(suite)

@@ -87,6 +87,7 @@ async def post_shutdown(application: Bot) -> None:
     if application.running:
         await application.stop()
     await application.shutdown()
+    await application.bot.request.shutdown()  # also where the log-in has failed
     await application.bot_data.users.close()
     await close_broker()
 
@@ -118,6 +119,7 @@ async def run(settings: Settings) -> None:
     finally:
         await health.stop()
         await post_shutdown(application)
+        await polling.shutdown()
         log.info("bot stopped")
 
 

@@ -37,7 +37,7 @@ FAILING_AFTER = 5.0
 """Seconds of failing getUpdates, without a good one, after which the loop counts as failing."""
 STOP_GRACE = 8.0
 """Seconds that the batch in hand gets to become durable when the bot is stopped."""
-FIRST_BACKOFF, LAST_BACKOFF = 0.5, 30.0
+FIRST_BACKOFF, LAST_BACKOFF = 0.5, 5.0
 ALLOWED_UPDATES = ("message",)
 """What the handlers handle; Telegram drops the rest on arrival and remembers this choice."""
 

@@ -1,0 +1,124 @@
+"""`make dev-start`, `dev-stop`, `log`: the stack in containers on this machine.
+
+COMPOSE_PROFILES chooses the bot: `tg` runs it against Telegram with the token from .env, `sim`
+against the simulator; without a profile there is no bot.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+
+from infra.dev.environment import ROOT, say
+from infra.stack import Plan, StackError, load_plan
+
+FILES = ("-f", "infra/compose.base.yml", "-f", "infra/compose.dev.yml")
+COMPOSE = ("docker", "compose", "--project-directory", ".", *FILES)
+WAIT_SECONDS = "300"
+USAGE = "usage: python -m infra.dev.compose start | stop | log [SERVICE]"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do one verb; return its exit code."""
+    try:
+        plan = load_plan(ROOT / "services.yml")
+    except StackError as error:
+        print(error, file=sys.stderr)
+        return os.EX_DATAERR
+    match list(arguments):
+        case ["start"]:
+            return start(plan)
+        case ["stop"]:
+            return compose("--profile", "*", "down", "--remove-orphans", env={})
+        case ["log", *names]:
+            return log(plan, names)
+        case _:
+            print(USAGE, file=sys.stderr)
+            return os.EX_USAGE
+
+
+def start(plan: Plan) -> int:
+    """Build the images, start the stack and wait until all of it is healthy."""
+    make_env_file()
+    chosen = os.environ.get("COMPOSE_PROFILES") or read_env_file().get("COMPOSE_PROFILES", "")
+    profiles = [name for name in chosen.split(",") if name]
+    known = sorted({profile for service in plan.services for profile in service.profiles})
+    for profile in profiles:
+        if profile not in known:
+            print(f"no profile is called {profile!r}; there are: {', '.join(known)}")
+            return os.EX_USAGE
+    variables = plan.stand_ins("dev", profiles)
+    missing = missing_variables(plan, profiles, variables)
+    if missing:
+        names = " and ".join(missing)
+        print(f"herald: {names} must be set in .env for this profile", file=sys.stderr)
+        return os.EX_CONFIG
+    if not profiles:
+        say(f"no bot without a profile; COMPOSE_PROFILES={'|'.join(known)} make dev-start runs one")
+    say("building the images and starting the stack")
+    up = ("up", "--build", "--detach", "--wait", "--wait-timeout", WAIT_SECONDS)
+    code = compose(*up, "--remove-orphans", env=variables)
+    if code:
+        say("the stack is not healthy; its last lines:")
+        compose("logs", "--tail", "15", env=variables)
+        return os.EX_UNAVAILABLE
+    compose("ps", env=variables)
+    for service in plan.running("dev", profiles):
+        for port in service.published.get("dev", ()):
+            say(f"{service.name} is at http://{port.host_ip}:{port.published}")
+    return os.EX_OK
+
+
+def log(plan: Plan, names: Sequence[str]) -> int:
+    """Follow the logs of the named services, or of all."""
+    known = [*(part.name for part in plan.infrastructure), *(one.name for one in plan.services)]
+    for name in names:
+        if name not in known:
+            print(f"no service is called {name!r}; there are: {', '.join(known)}", file=sys.stderr)
+            return os.EX_USAGE
+    try:
+        return compose("--profile", "*", "logs", "--follow", "--tail", "100", *names, env={})
+    except KeyboardInterrupt:
+        return os.EX_OK
+
+
+def make_env_file() -> None:
+    """Make .env from .env.example where there is none; 0600, since tokens go into it."""
+    env = ROOT / ".env"
+    if not env.exists():
+        shutil.copyfile(ROOT / ".env.example", env)
+        env.chmod(0o600)
+        say(".env was missing; it is now a copy of .env.example, to be filled in")
+
+
+def missing_variables(plan: Plan, profiles: Sequence[str], given: Mapping[str, str]) -> list[str]:
+    """Return the variables that whoever runs the stack has to set and has not."""
+    there = {**read_env_file(), **os.environ, **given}
+    wanted = [
+        variable.name
+        for service in plan.running("dev", profiles)
+        for variable in service.env
+        if variable.kind in {"secret", "required"}
+    ]
+    return sorted({name for name in wanted if not there.get(name)})
+
+
+def read_env_file() -> dict[str, str]:
+    """Return the variables of .env, as `NAME=value` lines."""
+    lines = (ROOT / ".env").read_text(encoding="utf-8").splitlines()
+    pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    return {name.strip(): value.strip().strip("'\"") for name, value in pairs}
+
+
+def compose(*arguments: str, env: Mapping[str, str]) -> int:
+    """Run one Compose command on the development stack."""
+    if shutil.which("docker") is None:
+        print("herald: Docker is missing; make docker-engine installs it (Debian, root)")
+        return os.EX_UNAVAILABLE
+    command = (*COMPOSE, *arguments)
+    return subprocess.run(command, cwd=ROOT, env={**os.environ, **env}, check=False).returncode
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,74 @@
+"""The rendered Compose stack of the tests, under a project name of its own."""
+
+import json
+import os
+import secrets
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from infra.stack import load_plan
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class ComposeStack:
+    """`infra/compose.tests.yml`, built, started and waited for; removed with its volumes."""
+
+    def __init__(self) -> None:
+        self.project = f"herald-e2e-{secrets.token_hex(3)}"
+        self.plan = load_plan(ROOT / "services.yml")
+
+    def __enter__(self) -> Self:
+        try:
+            self.compose("up", "--build", "--detach", "--wait", "--wait-timeout", "180")
+        except BaseException:
+            print(self.compose("logs", "--tail", "30"))  # noqa: T201 — for whoever reads the failure
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.compose("down", "--volumes", "--remove-orphans", "--timeout", "5")
+
+    def compose(self, *arguments: str) -> str:
+        """Run one Compose command and return its output; its failure shows what it said."""
+        command = (
+            *("docker", "compose", "--project-directory", ".", "--project-name", self.project),
+            *("-f", "infra/compose.tests.yml", *arguments),
+        )
+        env = {**os.environ, **self.plan.stand_ins("tests")}
+        env.pop("COMPOSE_PROFILES", None)
+        done = subprocess.run(
+            command, cwd=ROOT, env=env, check=False, capture_output=True, text=True
+        )
+        if done.returncode:
+            raise AssertionError(f"{' '.join(arguments)} failed:\n{done.stdout}\n{done.stderr}")
+        return done.stdout
+
+    def url(self, service: str) -> str:
+        """Return the base URL of a service's published port on this machine."""
+        port = self.plan.service(service).port
+        return f"http://{self.compose('port', service, str(port)).strip()}"
+
+    def redis(self, *command: str) -> str:
+        """Return what redis-cli in the Redis container prints."""
+        return self.compose("exec", "-T", "redis", "redis-cli", *command)
+
+    def sql(self, query: str) -> list[list[str]]:
+        """Return the rows of a query, each value as text."""
+        psql = ("psql", "-U", "herald", "-d", self.plan.project, "-At", "-F", "\t", "-c", query)
+        printed = self.compose("exec", "-T", "postgres", *psql)
+        return [line.split("\t") for line in printed.splitlines()]
+
+    def states(self) -> dict[str, str]:
+        """Return each container's health, or its state where it has no health check."""
+        lines = self.compose("ps", "--format", "json").splitlines()
+        found = [json.loads(line) for line in lines]
+        return {one["Service"]: one["Health"] or one["State"] for one in found}

@@ -1,0 +1,68 @@
+"""The whole stack in containers, as it is rendered: from a person's message to PostgreSQL."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from telegram_sim.client import SimClient
+from tests.conditions import eventually
+from tests.e2e.stack import ComposeStack
+from tests.processes import get_status
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[ComposeStack]:
+    """One running stack for the module."""
+    with ComposeStack() as stack:
+        yield stack
+
+
+def test_every_container_is_healthy(stack: ComposeStack) -> None:
+    """`up --wait` returned, and each container says itself that it is healthy."""
+    assert stack.states() == dict.fromkeys(
+        ("backend", "postgres", "redis", "telegram_sim", "tg_bot"), "healthy"
+    )
+
+
+async def test_a_command_becomes_a_row(stack: ComposeStack) -> None:
+    """A command sent in Telegram is answered, stands in the stream and is stored, once each."""
+    async with SimClient(stack.url("telegram_sim")) as telegram:
+        written = await telegram.write("/command привет 🚀 <&\"'>", user=11)
+        answer = await telegram.wait_for_answer(11, after=written.message_id)
+    assert answer.text == "Command published!"
+    printed = stack.redis("XREAD", "STREAMS", "command_received", "0")
+    events = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+    (event,) = (event for event in events if event["data"]["user_id"] == 11)
+    assert event["data"]["command"] == "/command привет 🚀 <&\"'>"
+    query = "SELECT event_id, command FROM commands WHERE user_id = 11"
+    rows = await eventually(lambda: stack.sql(query))
+    assert rows == [[event["id"], "/command привет 🚀 <&\"'>"]]
+
+
+async def test_start_registers_the_user(stack: ComposeStack) -> None:
+    """`/start` makes a row in `users`; a second `/start` greets a known user and makes none."""
+    async with SimClient(stack.url("telegram_sim")) as telegram:
+        user = {"id": 12, "first_name": "Zoë"}
+        first = await telegram.write("/start", user=user)
+        new = await telegram.wait_for_answer(12, after=first.message_id)
+        again = await telegram.write("/start", user=user)
+        known = await telegram.wait_for_answer(12, after=again.message_id)
+    assert new.text.startswith("Hello, Zoë! You are registered.")
+    assert known.text.startswith("Welcome back, Zoë!")
+    assert stack.sql("SELECT first_name FROM users WHERE id = 12") == [["Zoë"]]
+    assert get_status(f"{stack.url('backend')}/users/12") == 200
+
+
+async def test_a_killed_bot_is_back_and_lost_nothing(stack: ComposeStack) -> None:
+    """Commands sent while the bot is dead are published when Compose has restarted it."""
+    stack.compose("kill", "--signal", "SIGKILL", "tg_bot")
+    async with SimClient(stack.url("telegram_sim")) as telegram:
+        sent = await telegram.write_many("/command dead {n}", count=20, first_user=13)
+        stack.compose("up", "--detach", "--wait", "--no-build", "tg_bot")
+        assert sent.updates == 20
+    query = "SELECT count(*), count(DISTINCT event_id) FROM commands WHERE user_id = 13"
+    rows = await eventually(lambda: [row for row in stack.sql(query) if row[0] == "20"])
+    assert rows == [["20", "20"]]
