@@ -9,9 +9,11 @@ suite ?=
 mode ?=
 service ?=
 upgrade ?=
+base ?= origin/main
 
-.PHONY: help demo tests lint typecheck format sync-services explain secrets generate-from-spec docker-engine \
-	dev-start dev-stop log lock
+.PHONY: help demo tests lint typecheck format
+.PHONY: sync-services explain secrets generate-from-spec events-breaking
+.PHONY: docker-engine dev-start dev-stop log lock
 
 help: ## List every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-20s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +44,9 @@ secrets: ## Make the passwords that prod needs in secrets/, and name what you ha
 
 generate-from-spec: ## Generate schemas, events and routers from the specs [mode=check]
 	@$(RUN) -m infra.codegen $(if $(mode),--mode $(mode))
+
+events-breaking: ## Fail where a change of the specs breaks readers of events [base=origin/main]
+	@$(RUN) -m infra.codegen.breaking $(base)
 
 docker-engine: ## Install and start Docker and Compose on a Debian machine (root; asks nothing)
 	@tests/docker/engine

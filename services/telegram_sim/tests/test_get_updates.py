@@ -26,7 +26,7 @@ def ids(answer: dict[str, Any]) -> list[int]:
 async def waiting(sim: SimClient, count: int = 1) -> None:
     """Return when so many getUpdates of the bot are in flight."""
     async with asyncio.timeout(20):
-        while (await sim.bot()).polls_in_flight != count:  # noqa: ASYNC110 - another process
+        while (await sim.bot()).polls_in_flight != count:
             await asyncio.sleep(0.01)
 
 

@@ -45,7 +45,7 @@ class Receiver:
     async def count(self, count: int) -> None:
         """Return when so many updates have come."""
         async with asyncio.timeout(30):
-            while len(self.received) < count:  # noqa: ASYNC110 - a person would look, too
+            while len(self.received) < count:
                 await asyncio.sleep(0.01)
 
     def refuse(self, count: int, status: int = 500, **headers: str) -> None:
@@ -71,7 +71,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 async def settled(sim: SimClient) -> None:
     """Return when nothing pends any more."""
     async with asyncio.timeout(30):
-        while (await sim.bot()).pending:  # noqa: ASYNC110 - another process
+        while (await sim.bot()).pending:
             await asyncio.sleep(0.01)
 
 
