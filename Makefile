@@ -9,11 +9,12 @@ suite ?=
 mode ?=
 service ?=
 upgrade ?=
+do ?=
 base ?= origin/main
 
 .PHONY: help demo tests lint typecheck format
 .PHONY: sync-services explain secrets generate-from-spec events-breaking
-.PHONY: docker-engine dev-start dev-stop log lock
+.PHONY: docker-engine dev-start dev-stop log dead-letters lock
 
 help: ## List every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-20s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +60,9 @@ dev-stop: ## Stop the stack; volumes are kept
 
 log: ## Follow the logs of one service, or of all [service=NAME]
 	@$(RUN) -m infra.dev.compose log $(service)
+
+dead-letters: ## Show, replay or drop what could not be published or handled [do="replay all"]
+	@$(RUN) -m infra.dev.dead_letters $(do)
 
 lock: ## Resolve the dependencies into hash-locked requirement files [upgrade=1]
 	@$(PYTHON) -m infra.dev.lock $(if $(upgrade),--upgrade)
