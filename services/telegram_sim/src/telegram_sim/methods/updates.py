@@ -12,7 +12,7 @@ from telegram_sim.errors import BadRequestError
 from telegram_sim.methods.call import TRUE, Call, Result
 from telegram_sim.polling import LONGEST_POLL, MOST_UPDATES
 from telegram_sim.serial import Json, encode
-from telegram_sim.webhooks import verification
+from telegram_sim.webhook import verification
 
 LONGEST_SECRET = 256
 SECRET = re.compile(r"[A-Za-z0-9_-]*")
