@@ -29,7 +29,7 @@ lint: ## Check style, shell, Dockerfiles, schemas and drift of everything genera
 	@$(RUN) -m infra.dev.lint
 
 typecheck: ## Check types (mypy strict)
-	@$(RUN) -m mypy
+	@$(RUN) -m infra.dev.typecheck
 
 format: ## Format the Python sources and apply safe fixes
 	@$(RUN) -m infra.dev.format
