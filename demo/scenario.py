@@ -59,6 +59,7 @@ class Stack:
 
     wiring: Wiring
     processes: Processes
+    chatting: bool = False
     _seen: str = "0"
     _services: list[Service] = field(default_factory=list)
 
@@ -156,6 +157,7 @@ class Stack:
         async with asyncio.timeout(seconds):
             while True:
                 self.processes.check()
+                _check_cancelled()
                 if found := await look():
                     return found
                 await asyncio.sleep(0.05)
@@ -174,6 +176,13 @@ class Stack:
         except (Miscounted, SimError, redis.exceptions.RedisError) as error:
             reason = f"{type(error).__name__}: {error}"
             raise StepFailed(step, reason, process, self.processes.last_lines(process)) from None
+
+
+def _check_cancelled() -> None:
+    """Raise where a cancellation got lost in redis-py, as it can before Python 3.12."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _select(database: str, query: str, *values: str) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from shared.streams.envelope import FIELD, MAX_ENTRY_BYTES
 from shared.streams.errors import EventRefused, NotConnected
 from shared.streams.letters import DeadLetter
-from shared.streams.retry import Outage, until_answered
+from shared.streams.retry import Outage, check_cancelled, until_answered
 from shared.streams.scripts import load_script
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ class Publisher:
     async def _flush(self) -> None:
         """Send what waits, a batch a call, until nothing waits."""
         while True:
+            check_cancelled()
             await asyncio.sleep(0)  # lets everybody who publishes in this turn join the batch
             if not self._queue:
                 return
