@@ -71,6 +71,8 @@ def test_a_machine_without_sources(tmp_path: Path) -> None:
 
 def test_a_mirror_of_the_release_is_chosen(tmp_path: Path) -> None:
     """Neither the security archive nor a folder on a disk is a mirror."""
-    text = "deb cdrom:[disc]/ bookworm main\ndeb file:/disk bookworm main\n" + LINES
+    disks = "deb cdrom:[disc]/ bookworm main\ndeb file:/disk bookworm main\n"
+    security = LINES.splitlines()[-1]
+    text = f"{disks}{security}\n{LINES}"
     (tmp_path / "sources.list").write_text(text)
     assert debian.mirror(tmp_path, "bookworm") == "http://mirror.example/debian"
