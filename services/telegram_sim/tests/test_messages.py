@@ -395,11 +395,9 @@ async def test_get_chat_describes_the_chat(sim: SimClient, api: Call) -> None:
     assert (chat["first_name"], chat["type"]) == ("Ada", "private")
 
 
-async def test_a_logged_out_bot_is_refused_for_ten_minutes(
-    process: SimProcess, sim: SimClient, api: Call
-) -> None:
+@pytest.mark.usefixtures("restored")
+async def test_a_logged_out_bot_is_refused_for_ten_minutes(sim: SimClient, api: Call) -> None:
     """LogOut drops what pends, and the bot can come back after ten minutes."""
-    del process
     await sim.write("/start")
     assert (await api("logOut"))["result"] is True
     assert refused(await api("getMe"), 400, "Logged out")

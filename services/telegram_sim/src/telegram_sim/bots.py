@@ -91,7 +91,7 @@ class Bot:
         self.profile = profile
         self.id = bot_id(profile.token)
         self.updates = UpdateQueue(self.id, clock, state)
-        self.polling = Polling(self.updates, clock)
+        self.polling = Polling(self.id, self.updates, clock)
         self.chats: dict[int, Chat] = {}
         self.notify: Callable[[], None] = self.polling.arrived
         self._state = state

@@ -7,6 +7,7 @@ asks, after that another one with less progress asks, and then the first one ask
 
 from dataclasses import dataclass
 
+from telegram_sim import logs
 from telegram_sim.clock import Clock
 from telegram_sim.serial import Json
 
@@ -61,7 +62,8 @@ class Overlaps:
         incidents: The pairs that polled at once, oldest first; a pair has one incident of a kind.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, bot: int, clock: Clock) -> None:
+        self._bot = bot
         self._clock = clock
         self._pollers: list[Poller] = []
         self._in_flight: list[Poller] = []
@@ -113,6 +115,7 @@ class Overlaps:
         if incident is None:
             if len(self.incidents) < MOST_INCIDENTS:
                 self.incidents[kind, pair] = Incident(kind, pair, since=now, until=now)
+                logs.warning("two programs poll with one token", bot=self._bot, kind=kind)
             return
         incident.until = now
         incident.polls += 1

@@ -180,7 +180,7 @@ class Webhook:
             return self._failed(_Failure("Read timeout expired"))
         except aiohttp.ClientConnectorError as problem:
             return self._failed(_Failure(os.strerror(problem.os_error.errno or errno.ECONNREFUSED)))
-        except aiohttp.ClientError:
+        except (aiohttp.ClientError, OSError, ValueError):
             return self._failed(_Failure("Webhook connection closed"))
         if failure is not None:
             return self._failed(failure)

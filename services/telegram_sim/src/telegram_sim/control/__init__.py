@@ -15,6 +15,7 @@ from telegram_sim.control.routes import Handler
 from telegram_sim.people import PeopleError
 from telegram_sim.serial import Json, encode
 from telegram_sim.simulator import Simulator
+from telegram_sim.state import StateError
 
 
 class ControlApi:
@@ -38,7 +39,10 @@ class ControlApi:
             except (RequestError, PeopleError) as problem:
                 body = {"ok": False, "error": str(problem)}
                 status = problem.status if isinstance(problem, RequestError) else 400
-            await self._simulator.state.settled()
+            try:
+                await self._simulator.state.settled()
+            except StateError as problem:  # the process is about to end because of it
+                body, status = {"ok": False, "error": str(problem)}, 500
             return web.Response(body=encode(body), status=status, content_type="application/json")
 
         return answer
