@@ -12,6 +12,16 @@ from infra.stack.containers import compose_files
 from infra.stack.plan import Plan
 from infra.stack.schema import SCHEMA, render_schema
 from infra.stack.service_pages import tables
+from infra.stack.topology import (
+    BOX_WIDTH,
+    PILL_HEIGHT,
+    PILL_WIDTH,
+    legend,
+    picture,
+    stand_ins,
+    used_events,
+    waits,
+)
 from infra.stack.variables import groups, profiles
 from infra.stack.writing import changed
 
@@ -38,8 +48,26 @@ def render(plan: Plan, root: Path) -> Rendered:
         COMPOSE.format(name): layout(f"compose.{name}.yml.jinja", file=found)
         for name, found in compose.items()
     }
+    rendered |= _topology(plan, layout)
     rendered |= {ENV_EXAMPLE: _example(plan, layout), SCHEMA: render_schema()}
     return rendered | tables(plan, root)
+
+
+def _topology(plan: Plan, layout: Callable[..., str]) -> Rendered:
+    drawn = picture(plan)
+    sizes = {"box_width": BOX_WIDTH, "pill_width": PILL_WIDTH, "pill_height": PILL_HEIGHT}
+    return {
+        "infra/topology.svg": layout(
+            "topology.svg.jinja", picture=drawn, sizes=sizes, legend=legend(drawn)
+        ),
+        "infra/topology.md": layout(
+            "topology.md.jinja",
+            plan=plan,
+            events=used_events(plan),
+            waits={service.name: waits(service) for service in plan.services},
+            stand_ins=stand_ins(plan),
+        ),
+    }
 
 
 def verify_changes(root: Path, plan: Plan, rendered: Rendered) -> None:
