@@ -1,5 +1,6 @@
 """Debian's packages: what this machine can install, from where, and from the next release."""
 
+import functools
 import os
 import shutil
 import tempfile
@@ -44,8 +45,9 @@ def release() -> dict[str, str]:
     return {name: value.strip("\"'") for name, _, value in pairs}
 
 
+@functools.cache
 def update() -> None:
-    """Read the mirror's list of packages."""
+    """Read the mirror's list of packages, once in a run."""
     run("reading the list of Debian's packages", (*APT, "update"), extra=QUIET)
 
 
