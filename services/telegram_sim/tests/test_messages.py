@@ -194,6 +194,16 @@ async def test_parameters_come_in_every_form(
         assert (await response.json())["result"]["text"] == text
 
 
+async def test_the_longest_message_fits_into_a_query(
+    url: str, sim: SimClient, http: aiohttp.ClientSession, token: str
+) -> None:
+    """GET is good for everything that POST is good for."""
+    await sim.write("/start", user=ADA)
+    query = {"chat_id": "7", "text": "🚀" * 2048}
+    async with http.get(f"{url}/bot{token}/sendMessage", params=query) as response:
+        assert (await response.json())["result"]["text"] == query["text"]
+
+
 async def test_broken_multipart_is_refused(
     url: str, http: aiohttp.ClientSession, token: str
 ) -> None:

@@ -68,12 +68,20 @@ class Overlaps:
         self._pollers: list[Poller] = []
         self._in_flight: list[Poller] = []
         self._current: Poller | None = None
+        self._last_number = 0
         self.incidents: dict[tuple[str, tuple[int, int]], Incident] = {}
 
     @property
     def in_flight(self) -> int:
         """How many getUpdates are being answered now."""
         return len(self._in_flight)
+
+    def restore(self, incidents: list[Json]) -> None:
+        """Take over the incidents that `json` of each had told; later pollers have new numbers."""
+        for about in incidents:
+            incident = Incident(**{**about, "pollers": tuple(about["pollers"])})
+            self.incidents[incident.kind, incident.pollers] = incident
+            self._last_number = max(self._last_number, *incident.pollers)
 
     def begin(self, peer: Peer, offset: int) -> Poller:
         """Note that a getUpdates has arrived; the poller returned goes to `end` later."""
@@ -103,8 +111,8 @@ class Overlaps:
         return current if offset >= current.offset else None
 
     def _new(self, peer: Peer) -> Poller:
-        number = self._pollers[-1].number + 1 if self._pollers else 1
-        poller = Poller(number, host=peer[0], offset=0, peers=set())
+        self._last_number += 1
+        poller = Poller(self._last_number, host=peer[0], offset=0, peers=set())
         self._pollers = [*self._pollers[-MOST_INCIDENTS:], poller]
         return poller
 

@@ -71,7 +71,7 @@ class ChatRequests:
         """Return a chat's messages."""
         chat = fields.bot(self._simulator).chats.get(fields.integer("chat"))
         after = fields.integer("after", 0)
-        limit = fields.integer("limit", 0)
+        limit = max(0, fields.integer("limit", 0))
         fields.finish()
         found = list(chat.after(after)) if chat is not None else []
         return [shown(message) for message in (found[-limit:] if limit else found)]
