@@ -9,9 +9,12 @@ suite ?=
 mode ?=
 service ?=
 upgrade ?=
+do ?=
+base ?= origin/main
 
-.PHONY: help demo tests lint typecheck format sync-services generate-from-spec docker-engine \
-	dev-start dev-stop log lock
+.PHONY: help demo tests lint typecheck format
+.PHONY: sync-services explain secrets generate-from-spec events-breaking
+.PHONY: docker-engine dev-start dev-stop log dead-letters lock
 
 help: ## List every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-20s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +29,7 @@ lint: ## Check style, shell, Dockerfiles, schemas and drift of everything genera
 	@$(RUN) -m infra.dev.lint
 
 typecheck: ## Check types (mypy strict)
-	@$(RUN) -m mypy
+	@$(RUN) -m infra.dev.typecheck
 
 format: ## Format the Python sources and apply safe fixes
 	@$(RUN) -m infra.dev.format
@@ -34,8 +37,17 @@ format: ## Format the Python sources and apply safe fixes
 sync-services: ## Render services.yml into Compose files and .env.example [mode=check|create]
 	@$(RUN) -m infra.stack sync $(if $(mode),--mode $(mode))
 
+explain: ## Show every resolved value of a service and where it came from [service=NAME]
+	@$(RUN) -m infra.stack explain $(service)
+
+secrets: ## Make the passwords that prod needs in secrets/, and name what you have to put there
+	@$(RUN) -m infra.stack secrets
+
 generate-from-spec: ## Generate schemas, events and routers from the specs [mode=check]
 	@$(RUN) -m infra.codegen $(if $(mode),--mode $(mode))
+
+events-breaking: ## Fail where a change of the specs breaks readers of events [base=origin/main]
+	@$(RUN) -m infra.codegen.breaking $(base)
 
 docker-engine: ## Install and start Docker and Compose on a Debian machine (root; asks nothing)
 	@tests/docker/engine
@@ -48,6 +60,9 @@ dev-stop: ## Stop the stack; volumes are kept
 
 log: ## Follow the logs of one service, or of all [service=NAME]
 	@$(RUN) -m infra.dev.compose log $(service)
+
+dead-letters: ## Show, replay or drop what could not be published or handled [do="replay all"]
+	@$(RUN) -m infra.dev.dead_letters $(do)
 
 lock: ## Resolve the dependencies into hash-locked requirement files [upgrade=1]
 	@$(PYTHON) -m infra.dev.lock $(if $(upgrade),--upgrade)

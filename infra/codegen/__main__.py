@@ -1,6 +1,5 @@
 """Command line of the generator: `python -m infra.codegen [--mode write|check]`."""
 
-import argparse
 import os
 import sys
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from infra.codegen import files
 from infra.codegen.documents import SpecError
 from infra.codegen.generation import generate
+from infra.codegen.usage import Parser
 
 ROOT = Path(__file__).resolve().parents[2]
 DESCRIPTION = """
@@ -42,16 +42,8 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     return os.EX_OK
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]  # it exits, as the base does
-        self.print_usage(sys.stderr)
-        self.exit(os.EX_USAGE, f"{self.prog}: {message}\n")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="python -m infra.codegen", description=DESCRIPTION, epilog=EPILOGUE, allow_abbrev=False
-    )
+def _parser() -> Parser:
+    parser = Parser(prog="python -m infra.codegen", description=DESCRIPTION, epilog=EPILOGUE)
     parser.add_argument(
         "--mode",
         choices=("write", "check"),

@@ -86,8 +86,7 @@ def _naming_faults(document: Document) -> Iterator[str]:
 def _reference_faults(document: Document) -> Iterator[str]:
     definitions = document.data.get("$defs") or {}
     for pointer, ref in references(document.data):
-        known = isinstance(ref, str) and ref.startswith(LOCAL)
-        if not known or ref.removeprefix(LOCAL) not in definitions:
+        if not ref.startswith(LOCAL) or ref.removeprefix(LOCAL) not in definitions:
             reason = f"{ref!r} is no definition of this file; write '{LOCAL}<name>'"
             yield document.fault(pointer, reason)
     for name in definitions:
@@ -107,13 +106,13 @@ def _loops(definitions: dict[str, Any], name: str) -> bool:
     return True
 
 
-def references(data: Any, pointer: Pointer = ()) -> Iterator[tuple[Pointer, Any]]:
+def references(data: Any, pointer: Pointer = ()) -> Iterator[tuple[Pointer, str]]:
     """Yield every `$ref` below some data with the pointer to it."""
     if isinstance(data, dict):
         for key, value in data.items():
-            if key == "$ref":
+            if key == "$ref" and isinstance(value, str):
                 yield (*pointer, key), value
-            elif key not in {"const", "enum", "default", "example", "examples"}:
+            else:
                 yield from references(value, (*pointer, key))
     elif isinstance(data, list):
         for at, value in enumerate(data):

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,9 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from infra.codegen.documents import Document
 
+QUOTED = re.compile(r"'([^']*)'")
+UNKNOWN = re.compile(r"(was|were) unexpected|not match any of the regexes")
+PLACE = re.compile(r":(\d+):(\d+): ")
 ASYNCAPI = Path(__file__).parent / "asyncapi" / "3.0.0.json"
 
 
@@ -49,13 +52,26 @@ def _faults(document: Document, errors: Iterable[ValidationError]) -> list[str]:
 
 def _lines(document: Document, error: ValidationError) -> Iterator[str]:
     error = _cause(error)
-    path = tuple(error.absolute_path)
+    path = tuple(error.absolute_path) or _path_in(document, error.message)
     where = ".".join(str(step) for step in path)
     extra = _unknown_keys(error)
     for key in extra:
         yield document.fault((*path, key), f"{where or 'the document'}: unknown key {key!r}")
     if not extra:
-        yield document.fault(path, f"{where}: {error.message}" if where else error.message)
+        # Some validators append the whole schema and the whole document.
+        reason = error.message.partition("\n")[0]
+        yield document.fault(path, f"{where}: {reason}" if where else reason)
+
+
+def _path_in(document: Document, message: str) -> tuple[str, ...]:
+    """Return where a fault without a path is: at the operation that its message names."""
+    named = QUOTED.findall(message)
+    paths = document.data.get("paths") if isinstance(document.data, dict) else None
+    for path in named:
+        if isinstance(paths, dict) and path in paths:
+            method = next((word for word in named if word in paths[path]), None)
+            return ("paths", path, method) if method else ("paths", path)
+    return ()
 
 
 def _cause(error: ValidationError) -> ValidationError:
@@ -76,22 +92,13 @@ def _is_other_choice(error: ValidationError) -> bool:
 
 
 def _unknown_keys(error: ValidationError) -> list[str]:
-    if error.validator not in {"additionalProperties", "unevaluatedProperties"}:
+    """Return the keys that a mapping must not have; both validators name them in the message."""
+    first = error.message.partition("\n")[0]
+    if not UNKNOWN.search(first) or not isinstance(error.instance, dict):
         return []
-    schema = error.schema
-    if error.validator_value is not False or not isinstance(error.instance, dict):
-        return []
-    if not isinstance(schema, Mapping):
-        return []
-    known = set(schema.get("properties", ()))
-    patterns = schema.get("patternProperties", ())
-    return [
-        key
-        for key in error.instance
-        if key not in known and not any(re.search(pattern, key) for pattern in patterns)
-    ]
+    return [name for name in QUOTED.findall(first) if name in error.instance]
 
 
 def _position(line: str) -> tuple[int, int]:
-    _, row, column, _ = line.split(":", 3)
-    return int(row), int(column)
+    found = PLACE.search(line)
+    return (int(found[1]), int(found[2])) if found else (0, 0)

@@ -18,7 +18,10 @@ TOOLS = ROOT / ".tools"
 VENV = ROOT / ".venv"
 LOCK = ROOT / "requirements-dev.txt"
 UV_LOCK = ROOT / "requirements-uv.txt"
-PACKAGES = ("shared", "services/tg_bot", "services/backend", "services/telegram_sim")
+PACKAGES = (
+    "shared",
+    *sorted(f"services/{found.parent.name}" for found in ROOT.glob("services/*/pyproject.toml")),
+)
 STAMP = VENV / "herald.stamp"
 MINIMUM = (3, 11)
 

@@ -13,9 +13,10 @@ from infra.stack.defaults import (
     SERVICE_RESOURCES,
     default_health,
     port_of,
+    variables_of,
 )
 from infra.stack.events import Channel
-from infra.stack.shapes import Reading
+from infra.stack.reading import Reading
 
 OVERLAYS: tuple[plan.Overlay, ...] = get_args(plan.Overlay)
 
@@ -75,7 +76,8 @@ def _service(found: declaration.Service, stack: Stack, reading: Reading) -> plan
         port=port_of(found),
         health=healthy,
         env=tuple(
-            _variable(name, variable, found, parts, reading) for name, variable in found.env.items()
+            _variable(name, variable, found, parts, reading)
+            for name, variable in variables_of(found).items()
         ),
         provides=tuple(
             plan.Provided(name, given.value, _reference(given.source, found, parts))
@@ -155,7 +157,7 @@ def _variable(
         description=given.description,
         value=given.value if given.value is not None else given.default,
         reference=_reference(given.source, owner, parts, given.scheme, given.path),
-        line=reading.key(*given.at).line,
+        line=reading.key(*given.at).line if given.at else 0,
     )
 
 

@@ -10,7 +10,10 @@ from minijinja import Environment
 
 from infra.stack.containers import compose_files
 from infra.stack.plan import Plan
+from infra.stack.schema import SCHEMA, render_schema
+from infra.stack.service_pages import tables
 from infra.stack.variables import groups, profiles
+from infra.stack.writing import changed
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = ROOT / "infra"
@@ -22,15 +25,37 @@ NOT_TEXT = re.compile(r"(?i)y|n|yes|no|on|off|true|false|null|~")
 Rendered = dict[str, str]
 
 
-def render(plan: Plan) -> Rendered:
-    """Return the text of every rendered file by its path in the repository."""
+def render(plan: Plan, root: Path) -> Rendered:
+    """Return the text of every rendered file by its path in the repository.
+
+    Args:
+        plan: the stack.
+        root: the repository, for the files that are rendered in part only.
+    """
     layout = _environment()
     compose = compose_files(plan)
     rendered = {
         COMPOSE.format(name): layout(f"compose.{name}.yml.jinja", file=found)
         for name, found in compose.items()
     }
-    return rendered | {ENV_EXAMPLE: _example(plan, layout)}
+    rendered |= {ENV_EXAMPLE: _example(plan, layout), SCHEMA: render_schema()}
+    return rendered | tables(plan, root)
+
+
+def verify_changes(root: Path, plan: Plan, rendered: Rendered) -> None:
+    """Hold what is about to be written to the plan; what is there already was held to it.
+
+    Raises:
+        RenderingError: a template is wrong.
+    """
+    differs = changed(root, rendered)
+    files = {COMPOSE.format(name): file for name, file in compose_files(plan).items()}
+    wanted = {path: file for path, file in files.items() if path in differs}
+    if wanted:
+        from infra.stack.verification import verify  # noqa: PLC0415  most runs write nothing
+
+        for path, file in wanted.items():
+            verify(path, rendered[path], file)
 
 
 def _example(plan: Plan, layout: Callable[..., str]) -> str:

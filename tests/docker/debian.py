@@ -65,17 +65,21 @@ def candidate(package: str) -> str | None:
     return None
 
 
-def mirror() -> str:
+def mirror(folder: Path = SOURCES, codename: str = "") -> str:
     """Return the address from which this machine gets Debian, as apt's own sources name it.
+
+    Args:
+        folder: Where apt's sources are.
+        codename: The release whose mirror is asked for; this machine's if empty.
 
     Raises:
         SetupError: No source of apt is a mirror of this release.
     """
-    codename = release().get("VERSION_CODENAME", "stable")
-    for address, suite in sources(SOURCES):
+    codename = codename or release().get("VERSION_CODENAME", "stable")
+    for address, suite in sources(folder):
         if suite in {codename, "stable"} and address.startswith(("http://", "https://")):
             return address.rstrip("/")
-    raise SetupError(f"no http source of {codename} is in {SOURCES}/sources.list or sources.list.d")
+    raise SetupError(f"no http source of {codename} is in {folder}/sources.list or sources.list.d")
 
 
 def sources(folder: Path) -> Iterator[tuple[str, str]]:

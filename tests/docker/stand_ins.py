@@ -10,14 +10,32 @@ import json
 import subprocess
 import tempfile
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.docker import debian, machine
 from tests.docker.report import ROOT, environment, run
 
 IMAGES = ROOT / "tests/docker/images"
-RECIPES = {"python:3.13-slim": "python", "redis:8": "redis", "postgres:17": "postgres"}
-SERVER = {"herald-test-server:trixie": "server"}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A folder with a Dockerfile, and the stage of it that is the image: the last one for ''."""
+
+    folder: str
+    stage: str = ""
+
+
+RECIPES = {
+    "python:3.13-slim": Recipe("python"),
+    "redis:8": Recipe("redis"),
+    "postgres:17": Recipe("postgres"),
+}
+SERVERS = {
+    "herald-test-server:bare": Recipe("server", "bare"),
+    "herald-test-server:trixie": Recipe("server", "engine"),
+}
 BASE = "herald-stand-in:trixie"
 LABEL = "herald.stand-in"
 SUITE = "trixie"
@@ -33,7 +51,7 @@ BASE_OPTIONS = (
 )
 
 
-def missing(recipes: dict[str, str]) -> list[str]:
+def missing(recipes: dict[str, Recipe]) -> list[str]:
     """Return the images that are not here, or were made here from something else than now."""
     found = labels(recipes)
     return [
@@ -49,43 +67,47 @@ def labels(images: Iterable[str]) -> dict[str, str | None]:
     command = ("docker", "image", "inspect", "--format", form, *images)
     result = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     found: dict[str, str | None] = {}
-    for line in result.stdout.splitlines():
+    for line in filter(None, result.stdout.splitlines()):
         tags, _, marks = line.partition("\t")
         for tag in json.loads(tags) or ():
             found[tag] = (json.loads(marks) or {}).get(LABEL)
     return found
 
 
-def digest(recipe: str = "") -> str:
-    """Return a digest of everything that decides what a stand-in holds; the base alone for ''."""
+def digest(recipe: Recipe | None = None) -> str:
+    """Return a digest of everything that decides what a stand-in holds; of the base without one."""
     content = hashlib.sha256(repr((SUITE, BASE_OPTIONS, base_files())).encode())
     if recipe:
-        for path in sorted((IMAGES / recipe).rglob("*")):
+        for path in sorted((IMAGES / recipe.folder).rglob("*")):
             content.update(path.name.encode())
             content.update(path.read_bytes())
     return content.hexdigest()[:16]
 
 
-def build(images: Collection[str], recipes: dict[str, str]) -> None:
+def build(images: Collection[str], recipes: dict[str, Recipe]) -> None:
     """Make stand-ins, all at once, from Debian's packages."""
     build_base()
     services = {
-        recipes[image]: {
-            "image": image,
-            "build": {
-                "context": str(IMAGES / recipes[image]),
-                "labels": {LABEL: digest(recipes[image])},
-            },
-        }
-        for image in images
+        recipe.stage or recipe.folder: service(image, recipe)
+        for image, recipe in recipes.items()
+        if image in images
     }
     with tempfile.TemporaryDirectory(prefix="herald-images-") as folder:
         plan = Path(folder) / "compose.json"
         plan.write_text(json.dumps({"name": "herald-stand-ins", "services": services}))
         command = ("docker", "compose", "--file", str(plan), "--progress", "plain", "build")
         run(f"making stand-ins for {', '.join(images)}", command, extra={"DOCKER_BUILDKIT": "1"})
-    old = ("docker", "image", "prune", "--force", "--filter", f"label={LABEL}")
-    run("removing stand-ins that were replaced", old)
+
+
+def service(image: str, recipe: Recipe) -> dict[str, object]:
+    """Return how Compose builds an image, as it would stand in a Compose file."""
+    build: dict[str, object] = {
+        "context": str(IMAGES / recipe.folder),
+        "labels": {LABEL: digest(recipe)},
+    }
+    if recipe.stage:
+        build["target"] = recipe.stage
+    return {"image": image, "build": build}
 
 
 def build_base() -> None:

@@ -40,8 +40,9 @@ async def test_python_telegram_bot_polls_and_answers(sim: SimClient, token: str)
             await application.stop()
     assert answer.text == f"{NAME}: привет 🚀"
     overview = await sim.overview()
-    assert overview.bot.pending == 0
-    assert overview.bot.confirmed_up_to == written.update_id
+    bot = overview.bots[int(token.partition(":")[0])]
+    assert bot.pending == 0
+    assert bot.confirmed_up_to == written.update_id
 
 
 async def test_aiogram_polls_and_answers(sim: SimClient, token: str) -> None:
@@ -64,4 +65,4 @@ async def test_aiogram_polls_and_answers(sim: SimClient, token: str) -> None:
     await dispatcher.stop_polling()
     await polling
     assert answer.text == f"{NAME}: привет 🚀"
-    assert (await sim.overview()).bot.sent == 1
+    assert (await sim.overview()).bots[bot.id].sent == 1

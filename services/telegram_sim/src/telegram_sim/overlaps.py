@@ -94,10 +94,11 @@ class Overlaps:
         return next((poller for poller in self._pollers if peer in poller.peers), None)
 
     def _same_by_progress(self, peer: Peer, offset: int) -> Poller | None:
+        """Return the program that this may well be, on another connection of its own."""
         current = self._current
-        if current is not None and peer[0] == current.host and offset >= current.offset:
-            return current
-        return None
+        if current is None or current in self._in_flight or peer[0] != current.host:
+            return None
+        return current if offset >= current.offset else None
 
     def _new(self, peer: Peer) -> Poller:
         number = self._pollers[-1].number + 1 if self._pollers else 1

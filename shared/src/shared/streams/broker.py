@@ -18,6 +18,7 @@ from shared.streams.connection import ConnectionState
 from shared.streams.consumer import Consumer, Handler, Limits
 from shared.streams.envelope import CloudEventsFormat, EventStream, Malformed, encode
 from shared.streams.errors import ConsumerStopped, EventRefused, NotConnected
+from shared.streams.lease import Lease
 from shared.streams.publisher import Publication, Publisher
 from shared.streams.retry import UNKNOWN, Backoff, Outage
 
@@ -120,6 +121,10 @@ class StreamBroker(RedisBroker):
             if await self.probe(stream, outage):
                 return
             await asyncio.sleep(delay)
+
+    async def lease(self, stream: EventStream[Any], name: str) -> Lease:
+        """Return a contender for a lease that is kept beside a stream; it does not ask yet."""
+        return Lease(await self.connect(), stream.name, name)
 
     # Publishing
 

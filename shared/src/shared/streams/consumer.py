@@ -24,7 +24,14 @@ from shared.streams.envelope import FIELD_BYTES, EventStream, Malformed, decode
 from shared.streams.errors import TryLater
 from shared.streams.group import Entry, Group
 from shared.streams.letters import DeadLetter
-from shared.streams.retry import UNKNOWN, Backoff, Outage, describe, until_answered
+from shared.streams.retry import (
+    UNKNOWN,
+    Backoff,
+    Outage,
+    check_cancelled,
+    describe,
+    until_answered,
+)
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -176,6 +183,7 @@ class _Loop(Generic[M]):
         backoff = Backoff()
         has_group = False
         while not self.stopping.is_set():
+            check_cancelled()
             try:
                 if not has_group:
                     await self._group.create()
@@ -283,6 +291,7 @@ class _Loop(Generic[M]):
         """Claim what dead members left, keep others off what is in hand, trim."""
         next_tidy = monotonic()
         while True:
+            check_cancelled()
             try:
                 if self._in_hand:
                     await self._group.keep(self._in_hand)

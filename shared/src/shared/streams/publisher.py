@@ -19,7 +19,7 @@ from shared.streams.envelope import FIELD, MAX_ENTRY_BYTES
 from shared.streams.errors import EventRefused, NotConnected
 from shared.streams.letters import DeadLetter
 from shared.streams.line import Line
-from shared.streams.retry import Outage, until_answered
+from shared.streams.retry import Outage, check_cancelled, until_answered
 from shared.streams.scripts import load_script
 
 if TYPE_CHECKING:
@@ -148,6 +148,7 @@ class Publisher:
     async def _flush(self) -> None:
         """Send what waits, a batch a call, until nothing waits."""
         while self._queue:
+            check_cancelled()
             batch = self._next_batch()
             try:
                 outcomes = await self._send(batch)

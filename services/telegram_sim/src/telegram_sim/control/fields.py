@@ -1,21 +1,15 @@
 """The fields of one control request, read strictly: what nobody understands is an error."""
 
-from collections.abc import Iterator
+import math
 from typing import Any, overload
 
 from aiohttp import web
 
 from telegram_sim.bots import Bot
-from telegram_sim.chats import CHAT_TYPES
 from telegram_sim.errors import UnauthorizedError
-from telegram_sim.people import Writing
 from telegram_sim.serial import Json, decode
 from telegram_sim.simulator import Simulator
 
-DEFAULT_USER = 1001
-USER_FIELDS = ("id", "first_name", "last_name", "username", "language_code", "is_premium")
-CHAT_FIELDS = ("id", "type", "title", "username")
-MOST_WRITINGS = 100_000
 MISSING = object()
 
 
@@ -95,10 +89,19 @@ class Fields:
         found = self.value(name, default)
         try:
             if isinstance(found, (int, float, str)) and not isinstance(found, bool):
-                return float(found)
+                number = float(found)
+                if math.isfinite(number):
+                    return number
         except ValueError:
             pass
         raise RequestError(f"{name} must be a number, not {found!r}")
+
+    def flag(self, name: str, *, default: Any = MISSING) -> bool:
+        """Return a field that is true or false."""
+        found = self.value(name, default)
+        if not isinstance(found, bool):
+            raise RequestError(f"{name} must be true or false, not {found!r}")
+        return found
 
     def object(self, name: str) -> Json:
         """Return a field that is a JSON object."""
@@ -107,9 +110,17 @@ class Fields:
             raise RequestError(f"{name} must be an object")
         return found
 
+    def name_a_bot(self) -> bool:
+        """Return whether they say which bot is meant."""
+        return bool(self.text("token", "")) or self.integer("bot", None) is not None
+
     def bot(self, simulator: Simulator) -> Bot:
-        """Return the bot that `token` names; the first accepted or the only one without it."""
-        token = self.text("token", "")
+        """Return the bot that `token` or `bot`, its number, names; else the only one there is."""
+        token, number = self.text("token", ""), self.integer("bot", None)
+        if number is not None:
+            if number not in simulator.bots:
+                raise RequestError(f"there is no bot {number}", status=404)
+            return simulator.bots[number]
         if token:
             try:
                 return simulator.bot(token)
@@ -121,95 +132,3 @@ class Fields:
             return next(iter(simulator.bots.values()))
         state = "no bot has called yet" if not simulator.bots else "there are several bots"
         raise RequestError(f"{state}: name one with token, or start with SIM_TOKENS", status=409)
-
-
-def read_writing(fields: Fields) -> Writing:
-    """Return the one thing that a request asks to be written."""
-    entities = fields.value("entities", None)
-    if entities is not None and not isinstance(entities, list):
-        raise RequestError("entities must be an array of MessageEntity")
-    return Writing(
-        text=fields.text("text"),
-        user=_user(fields.value("user", DEFAULT_USER)),
-        chat=_chat(fields.value("chat", None)),
-        date=fields.integer("date", None),
-        entities=entities,
-        reply_to=fields.integer("reply_to", 0),
-    )
-
-
-def read_writings(fields: Fields) -> list[Writing]:
-    """Return the many things that a request asks to be written.
-
-    Either `writings`, a list of what `write` takes, or `text` with `count`, `users` and
-    `first_user`: the text is written so often, by the users in turn, and {n} in it is counted up.
-    """
-    listed = fields.value("writings", None)
-    if listed is None:
-        return list(_repeated(fields))
-    if not isinstance(listed, list):
-        raise RequestError("writings must be an array")
-    _check_count(len(listed))
-    writings = []
-    for place, given in enumerate(listed):
-        if not isinstance(given, dict):
-            raise RequestError(f"writings[{place}] must be an object")
-        one = Fields(given)
-        try:
-            writings.append(read_writing(one))
-            one.finish()
-        except RequestError as problem:
-            raise RequestError(f"writings[{place}]: {problem}") from None
-    return writings
-
-
-def _repeated(fields: Fields) -> Iterator[Writing]:
-    text, count = fields.text("text"), fields.integer("count")
-    users, first = fields.integer("users", 1), fields.integer("first_user", DEFAULT_USER)
-    start = fields.integer("start", 0)
-    date = fields.integer("date", None)
-    _check_count(count)
-    if users < 1:
-        raise RequestError("users must be at least 1")
-    for n in range(count):
-        user = {"id": first + n % users}
-        yield Writing(text.replace("{n}", str(start + n)), user=user, date=date)
-
-
-def _check_count(count: int) -> None:
-    if not 1 <= count <= MOST_WRITINGS:
-        raise RequestError(f"there must be 1 to {MOST_WRITINGS} writings, not {count}")
-
-
-def _user(given: Any) -> Json:
-    user = _identified("user", given, USER_FIELDS)
-    if user["id"] <= 0:
-        raise RequestError("user must have a positive id")
-    return user
-
-
-def _chat(given: Any) -> Json | None:
-    if given is None:
-        return None
-    chat = _identified("chat", given, CHAT_FIELDS)
-    if chat.get("type", CHAT_TYPES[0]) not in CHAT_TYPES:
-        raise RequestError(f"chat.type must be one of {', '.join(CHAT_TYPES)}")
-    return chat
-
-
-def _identified(name: str, given: Any, known: tuple[str, ...]) -> Json:
-    """Return an object that has an id, given as such or as its id alone."""
-    if isinstance(given, str) and given.lstrip("-").isdigit():
-        given = int(given)
-    if isinstance(given, int) and not isinstance(given, bool):
-        return {"id": given}
-    if not isinstance(given, dict):
-        raise RequestError(f"{name} must be a number or an object with an id")
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        raise RequestError(
-            f"{name} has unknown {', '.join(unknown)}; it may have {', '.join(known)}"
-        )
-    if not isinstance(given.get("id"), int) or isinstance(given["id"], bool):
-        raise RequestError(f"{name} must have an id that is a whole number")
-    return given
