@@ -11,8 +11,12 @@ service ?=
 upgrade ?=
 do ?=
 base ?= origin/main
+json ?=
+rounds ?=
+seconds ?=
+part ?=
 
-.PHONY: help demo tests lint typecheck format
+.PHONY: help demo tests bench lint typecheck format
 .PHONY: sync-services explain secrets generate-from-spec events-breaking
 .PHONY: docker-engine dev-start dev-stop log dead-letters lock
 
@@ -24,6 +28,9 @@ demo: ## Run the whole stack here with an offline Telegram: no token, no Docker,
 
 tests: ## Run the test suites [suite=tg_bot|backend|telegram_sim|shared|infra|integration|e2e]
 	@$(RUN) -m infra.dev.suites $(suite)
+
+bench: ## Measure Herald beside its peers, in minutes [json=1, rounds=N, seconds=N, part=publish|drain|consume]
+	@$(RUN) -m tests.benchmarks $(if $(json),--json) $(if $(rounds),--rounds $(rounds)) $(if $(seconds),--seconds $(seconds)) $(part)
 
 lint: ## Check style, shell, Dockerfiles, schemas and drift of everything generated
 	@$(RUN) -m infra.dev.lint

@@ -24,7 +24,7 @@ from tg_bot.broker import close_broker, connect_broker, polling_lease
 from tg_bot.context import BotData, Context
 from tg_bot.handlers import COMMANDS, handle_command, handle_error, handle_help, handle_start
 from tg_bot.health import Health
-from tg_bot.outbox import Outbox
+from tg_bot.outbox import Limits, Outbox
 from tg_bot.polling import Poller, PollState
 from tg_bot.request import AiohttpRequest
 from tg_bot.settings import Settings
@@ -60,7 +60,9 @@ def build_application(settings: Settings, polling: BaseRequest | None = None) ->
     )
     application = builder.build()
     application.bot_data.users = Users(settings.api_base_url)
-    application.bot_data.outbox = Outbox(application.bot)
+    application.bot_data.outbox = Outbox(
+        application.bot, Limits(overall=settings.replies_per_second)
+    )
     messages = filters.UpdateType.MESSAGE
     application.add_handler(CommandHandler("start", handle_start, messages))
     application.add_handler(CommandHandler("help", handle_help, messages))
