@@ -27,13 +27,13 @@ def stack(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
 
 
-def compose(*arguments: str, files: tuple[str, ...], profiles: str = "") -> str:
+def compose(*arguments: str, files: tuple[str, ...], profiles: str = "", cwd: Path = ROOT) -> str:
     """Run docker compose in an environment without settings; return its output."""
     names = [part for file in files for part in ("--file", file)]
     env = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "COMPOSE_PROFILES": profiles}
     finished = subprocess.run(
         ["docker", "compose", "--project-directory", ".", *names, *arguments],
-        cwd=ROOT,
+        cwd=cwd,
         env=env,
         capture_output=True,
         text=True,
