@@ -9,11 +9,16 @@ suite ?=
 mode ?=
 service ?=
 upgrade ?=
+do ?=
 base ?= origin/main
+json ?=
+rounds ?=
+seconds ?=
+part ?=
 
-.PHONY: help demo tests lint typecheck format
+.PHONY: help demo tests bench lint typecheck format
 .PHONY: sync-services explain secrets generate-from-spec events-breaking
-.PHONY: docker-engine dev-start dev-stop log lock
+.PHONY: docker-engine dev-start dev-stop log dead-letters lock
 
 help: ## List every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-20s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +28,9 @@ demo: ## Run the whole stack here with an offline Telegram: no token, no Docker,
 
 tests: ## Run the test suites [suite=tg_bot|backend|telegram_sim|shared|infra|integration|e2e]
 	@$(RUN) -m infra.dev.suites $(suite)
+
+bench: ## Measure Herald beside its peers, in minutes [json=1, rounds=N, seconds=N, part=publish|drain|consume]
+	@$(RUN) -m tests.benchmarks $(if $(json),--json) $(if $(rounds),--rounds $(rounds)) $(if $(seconds),--seconds $(seconds)) $(part)
 
 lint: ## Check style, shell, Dockerfiles, schemas and drift of everything generated
 	@$(RUN) -m infra.dev.lint
@@ -59,6 +67,9 @@ dev-stop: ## Stop the stack; volumes are kept
 
 log: ## Follow the logs of one service, or of all [service=NAME]
 	@$(RUN) -m infra.dev.compose log $(service)
+
+dead-letters: ## Show, replay or drop what could not be published or handled [do="replay all"]
+	@$(RUN) -m infra.dev.dead_letters $(do)
 
 lock: ## Resolve the dependencies into hash-locked requirement files [upgrade=1]
 	@$(PYTHON) -m infra.dev.lock $(if $(upgrade),--upgrade)

@@ -33,9 +33,9 @@ if [[ -z ${AUTHORIZED_KEY:-} ]]; then
     echo 'set AUTHORIZED_KEY to the public key that root logs in with' >&2
     exit 78
 fi
-install --directory --mode=0700 /root/.ssh
-printf '%s\n' "$AUTHORIZED_KEY" >/root/.ssh/authorized_keys
-chmod 0600 /root/.ssh/authorized_keys
+install --directory --mode=0700 ~root/.ssh
+printf '%s\n' "$AUTHORIZED_KEY" >~root/.ssh/authorized_keys
+chmod 0600 ~root/.ssh/authorized_keys
 
 # What a reboot empties.
 rm -rf /run/docker /run/docker.pid /run/docker.sock /run/containerd

@@ -1,0 +1,46 @@
+"""Environments with what a bot needs and nothing else: what the developer has installed weighs too.
+
+Ours is made of the lock file that its image is made of. The peers' packages come in the versions
+of the developer's lock file; they are installed for the benchmark only.
+"""
+
+import hashlib
+import shutil
+import sys
+from pathlib import Path
+
+from infra.dev.environment import LOCK, ROOT, find_uv, run
+
+FOLDER = ROOT / ".tools"
+BOT_LOCK = ROOT / "services/tg_bot/requirements.txt"
+PEERS = ("aiogram", "python-telegram-bot", "faststream[redis]")
+
+
+def bot_python() -> Path:
+    """Return the interpreter of an environment like the bot's image, made where it is missing."""
+    venv = _make("bench-bot", BOT_LOCK.read_bytes(), "sync", "--require-hashes", str(BOT_LOCK))
+    sources = [ROOT / "shared/src", ROOT / "services/tg_bot/src"]
+    (path_file,) = venv.glob("lib/python*/site-packages")
+    (path_file / "herald.pth").write_text("".join(f"{source}\n" for source in sources))
+    return venv / "bin" / "python"
+
+
+def peers_python() -> Path:
+    """Return the interpreter of an environment with the peers, made where it is missing."""
+    wanted = ("install", "--constraint", str(LOCK), *PEERS)
+    return _make("bench-peers", LOCK.read_bytes(), *wanted) / "bin" / "python"
+
+
+def _make(name: str, inputs: bytes, *command: str) -> Path:
+    """Make one environment, whole or not at all."""
+    digest = hashlib.sha256(inputs + sys.version.encode() + " ".join(command).encode())
+    venv = FOLDER / f"{name}-{digest.hexdigest()[:12]}"
+    done = venv / "done"
+    if not done.is_file():
+        shutil.rmtree(venv, ignore_errors=True)
+        uv = find_uv()
+        run(uv, "venv", "--quiet", "--python", sys.executable, str(venv))
+        verb, *rest = command
+        run(uv, "pip", verb, "--quiet", "--python", str(venv), *rest)
+        done.touch()
+    return venv
