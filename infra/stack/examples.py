@@ -7,6 +7,7 @@ committed to what is rendered now.
 from pathlib import Path
 
 from infra.stack.loading import load_plan
+from infra.stack.reference import REFERENCE
 from infra.stack.rendering import render
 from infra.stack.schema import SCHEMA
 from infra.stack.writing import write
@@ -20,9 +21,9 @@ def examples() -> list[Path]:
 
 
 def rendered(folder: Path) -> dict[str, str]:
-    """Return what an example renders to, by path in its folder; the schema is everyone's."""
+    """Return what an example renders to, by path in its folder, but what is the same for all."""
     texts = render(load_plan(folder / "services.yml"), folder).texts
-    return {path: text for path, text in texts.items() if path != SCHEMA}
+    return {path: text for path, text in texts.items() if path not in {SCHEMA, REFERENCE}}
 
 
 def main() -> None:

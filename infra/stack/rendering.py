@@ -12,6 +12,7 @@ from minijinja import Environment
 from infra.stack.compose import ComposeFile
 from infra.stack.containers import compose_files
 from infra.stack.plan import Plan
+from infra.stack.reference import REFERENCE, render_reference
 from infra.stack.schema import SCHEMA, render_schema
 from infra.stack.service_pages import tables
 from infra.stack.topology import (
@@ -59,6 +60,7 @@ def render(plan: Plan, root: Path) -> Rendering:
     }
     rendered |= _topology(plan, layout)
     rendered |= {ENV_EXAMPLE: _example(plan, layout), SCHEMA: render_schema()}
+    rendered[REFERENCE] = render_reference()
     return Rendering(rendered | tables(plan, root), compose)
 
 
