@@ -93,7 +93,7 @@ async def test_two_pollers_are_remembered_after_a_kill(
     for expected in ([(1, 2)], [(1, 2), (3, 4)]):
         older = asyncio.create_task(api("getUpdates", timeout=50))
         async with asyncio.timeout(20):
-            while not (await sim.bot()).polls_in_flight:  # noqa: ASYNC110 - another process
+            while not (await sim.bot()).polls_in_flight:
                 await asyncio.sleep(0.01)
         async with aiohttp.ClientSession() as session:
             newer = asyncio.create_task(session.get(f"{url}/bot{token}/getUpdates?timeout=50"))
