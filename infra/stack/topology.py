@@ -143,7 +143,7 @@ def _columns(plan: Plan, order: dict[str, int]) -> list[list[Box]]:
     left = [one for one in others if one.publishes and not one.subscribes]
     right = [one for one in others if one.subscribes]
     for one in others:
-        if one not in left and one not in right:
+        if not one.publishes and not one.subscribes:
             (left if len(left) <= len(right) else right).append(one)
     holder = streams_holder(plan)
     stores = [part for part in plan.infrastructure if not order or part.name != holder]
@@ -204,8 +204,9 @@ def _streams(plan: Plan, order: dict[str, int], x: int, y: int) -> Streams:
 
 def _arrows(plan: Plan, boxes: dict[str, Box], streams: Streams | None) -> tuple[Arrow, ...]:
     arrows = [*_stores(plan, boxes, streams), *_taken(plan, boxes)]
+    events = {event.name: event for event in plan.events}
     for pill in streams.pills if streams else ():
-        event = next(one for one in plan.events if one.name == pill.name)
+        event = events[pill.name]
         for name in dict.fromkeys((*event.publishers, *event.subscribers)):
             says, hears = name in event.publishers, name in event.subscribers
             box = boxes[name]

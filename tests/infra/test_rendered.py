@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema_rs
 import pytest
 import yaml
 
@@ -27,13 +28,13 @@ def stack(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
 
 
-def compose(*arguments: str, files: tuple[str, ...], profiles: str = "") -> str:
+def compose(*arguments: str, files: tuple[str, ...], profiles: str = "", cwd: Path = ROOT) -> str:
     """Run docker compose in an environment without settings; return its output."""
     names = [part for file in files for part in ("--file", file)]
     env = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "COMPOSE_PROFILES": profiles}
     finished = subprocess.run(
         ["docker", "compose", "--project-directory", ".", *names, *arguments],
-        cwd=ROOT,
+        cwd=cwd,
         env=env,
         capture_output=True,
         text=True,
@@ -155,3 +156,26 @@ def test_a_profile_decides_what_runs_in_dev(profiles: str) -> None:
     wanted = {one.name for one in plan.running("dev", profiles.split(","))}
     assert listed == wanted | {part.name for part in plan.infrastructure}
     assert ("tg_bot" in listed, "telegram_sim" in listed) == (bool(profiles), profiles == "sim")
+
+
+def test_the_schema_takes_our_own_declaration_and_refuses_a_misspelt_one() -> None:
+    """An editor with the schema accepts services.yml and underlines what sync would refuse."""
+    schema = json.loads((ROOT / "infra/schema/services.schema.json").read_text())
+    validator = jsonschema_rs.validator_for(schema)
+    declared = yaml.safe_load((ROOT / "services.yml").read_text())
+    validator.validate(declared)
+    declared["services"][0]["depend_on"] = {}
+    assert not validator.is_valid(declared)
+
+
+def test_every_key_is_described_for_editors_and_people() -> None:
+    """Each key of the format has a sentence in the schema and a row in the reference."""
+    schema = json.loads((ROOT / "infra/schema/services.schema.json").read_text())
+    reference = (ROOT / "infra/schema/services.md").read_text(encoding="utf-8")
+    tables = [schema, *schema["definitions"].values()]
+    tables += [one for table in tables for one in table.get("oneOf", ()) if "properties" in one]
+    keys = {name: key for table in tables for name, key in table.get("properties", {}).items()}
+    assert {"services", "depends_on", "opt_out", "persistence", "scheme"} <= set(keys)
+    for name, key in keys.items():
+        assert key["description"].endswith("."), name
+        assert f"| `{name}` |" in reference
