@@ -9,9 +9,11 @@ suite ?=
 mode ?=
 service ?=
 upgrade ?=
+minutes ?=
+seed ?=
 base ?= origin/main
 
-.PHONY: help demo tests lint typecheck format
+.PHONY: help demo tests chaos lint typecheck format
 .PHONY: sync-services explain secrets generate-from-spec events-breaking
 .PHONY: docker-engine dev-start dev-stop log lock
 
@@ -21,8 +23,11 @@ help: ## List every target
 demo: ## Run the whole stack here with an offline Telegram: no token, no Docker, no root
 	@$(RUN) -m demo
 
-tests: ## Run the test suites [suite=tg_bot|backend|telegram_sim|shared|infra|integration|e2e]
+tests: ## Run the test suites [suite=tg_bot|backend|telegram_sim|shared|infra|chaos|integration|e2e]
 	@$(RUN) -m infra.dev.suites $(suite)
+
+chaos: ## Kill every part under load and check that nothing is lost [minutes=60] [seed=N]
+	@$(RUN) -m tests.chaos $(if $(minutes),--minutes $(minutes)) $(if $(seed),--seed $(seed))
 
 lint: ## Check style, shell, Dockerfiles, schemas and drift of everything generated
 	@$(RUN) -m infra.dev.lint

@@ -83,10 +83,10 @@ class RedisProxy:
     ) -> None:
         if self._listener is not None:
             self._listener.close()
-        tasks = [*self._accepting]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._open.set()
+        while self._accepting:
+            self.reset_connections()
+            await asyncio.wait(self._accepting, timeout=0.1)
 
     @property
     def url(self) -> str:

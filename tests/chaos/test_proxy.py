@@ -1,6 +1,8 @@
 """The fault proxy does to a connection what its names say, and nothing else."""
 
 import asyncio
+import gc
+import warnings
 from collections.abc import AsyncIterator
 
 import pytest
@@ -13,9 +15,6 @@ from redis.exceptions import TimeoutError as NoReply
 
 from tests.proxy import RedisProxy
 from tests.servers import RedisServer
-
-# redis-py leaves the socket of a connection that was reset to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 
 @pytest.fixture
@@ -31,6 +30,10 @@ async def client(proxy: RedisProxy) -> AsyncIterator["Redis"]:
     client = Redis.from_url(proxy.url, socket_timeout=0.5, retry=Retry(NoBackoff(), 0))
     yield client
     await client.aclose()
+    with warnings.catch_warnings():
+        # redis-py leaves the socket of a connection that was reset to the garbage collector.
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 async def test_a_whole_proxy_changes_nothing(client: "Redis") -> None:
