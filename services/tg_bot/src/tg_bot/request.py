@@ -4,6 +4,8 @@ Source of the interface: docs.python-telegram-bot.org, telegram.request.BaseRequ
 """
 
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from telegram.error import NetworkError, TimedOut
@@ -21,11 +23,12 @@ class AiohttpRequest(BaseRequest):
         read_timeout: seconds without data after which a request has timed out.
     """
 
-    __slots__ = ("_connections", "_read_timeout", "_session")
+    __slots__ = ("_connections", "_proxies", "_read_timeout", "_session")
 
     def __init__(self, connections: int, read_timeout: float = READ_TIMEOUT) -> None:
         self._connections = connections
         self._read_timeout = read_timeout
+        self._proxies: dict[str, str | None] = {}
         self._session: aiohttp.ClientSession | None = None
 
     @property
@@ -37,7 +40,7 @@ class AiohttpRequest(BaseRequest):
         """Make the session; no connection is opened yet."""
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=self._connections)
-            self._session = aiohttp.ClientSession(connector=connector, trust_env=True)
+            self._session = aiohttp.ClientSession(connector=connector)
 
     async def shutdown(self) -> None:
         """Close every connection."""
@@ -70,13 +73,24 @@ class AiohttpRequest(BaseRequest):
         )
         try:
             async with self._session.request(
-                method, url, data=_body(request_data), timeout=timeout
+                method, url, data=_body(request_data), timeout=timeout, proxy=self._proxy(url)
             ) as response:
                 return response.status, await response.read()
         except TimeoutError as error:
             raise TimedOut from error
         except (aiohttp.ClientError, OSError) as error:
             raise NetworkError(f"{type(error).__name__} at the Bot API") from error
+
+    def _proxy(self, url: str) -> str | None:
+        """Return the proxy that the environment names for a URL's server; looked up once.
+
+        aiohttp's own `trust_env` looks it up in a thread, at every request.
+        """
+        scheme, server, *_ = urlsplit(url)
+        if server not in self._proxies:
+            bypassed = proxy_bypass(server)
+            self._proxies[server] = None if bypassed else getproxies().get(scheme)
+        return self._proxies[server]
 
 
 def _given(value: Any, default: float) -> float | None:
