@@ -4,7 +4,7 @@ Source of the interface: docs.python-telegram-bot.org, telegram.request.BaseRequ
 """
 
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -13,6 +13,7 @@ from telegram.request import BaseRequest, RequestData
 
 READ_TIMEOUT = 10.0
 CONNECT_TIMEOUT = 5.0
+URLENCODED = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 class AiohttpRequest(BaseRequest):
@@ -71,9 +72,11 @@ class AiohttpRequest(BaseRequest):
             sock_read=_given(read_timeout, self._read_timeout),
             sock_connect=_given(connect_timeout, CONNECT_TIMEOUT),
         )
+        body, proxy = _body(request_data), self._proxy(url)
+        headers = URLENCODED if isinstance(body, bytes) else None
         try:
             async with self._session.request(
-                method, url, data=_body(request_data), timeout=timeout, proxy=self._proxy(url)
+                method, url, data=body, headers=headers, timeout=timeout, proxy=proxy
             ) as response:
                 return response.status, await response.read()
         except TimeoutError as error:
@@ -98,12 +101,12 @@ def _given(value: Any, default: float) -> float | None:
     return default if value is BaseRequest.DEFAULT_NONE else value
 
 
-def _body(data: RequestData | None) -> aiohttp.FormData | dict[str, str] | None:
+def _body(data: RequestData | None) -> aiohttp.FormData | bytes | None:
     """Return the form that a request sends; files make it a multipart one."""
     if data is None:
         return None
     if not data.contains_files:
-        return data.json_parameters
+        return urlencode(data.json_parameters).encode()  # aiohttp takes twice as long for it
     form = aiohttp.FormData(data.json_parameters)
     for name, (filename, content, mime) in (data.multipart_data or {}).items():
         form.add_field(name, content, filename=filename, content_type=mime)
