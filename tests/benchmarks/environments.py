@@ -36,9 +36,7 @@ def peers_python() -> Path:
 
 def _make(name: str, inputs: bytes, *command: str) -> Path:
     """Make one environment, whole or not at all."""
-    digest = hashlib.sha256(
-        inputs + sys.version.encode() + " ".join(command).encode()
-    )
+    digest = hashlib.sha256(inputs + sys.version.encode() + " ".join(command).encode())
     venv = FOLDER / f"{name}-{digest.hexdigest()[:12]}"
     done = venv / "done"
     if not done.is_file():

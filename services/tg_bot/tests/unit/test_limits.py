@@ -1,12 +1,14 @@
 """The outbox limits itself as Telegram asks, unless it is told that the server is our own."""
 
 import asyncio
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from telegram import Bot
 
 from tg_bot.outbox import Limits, Outbox
+
+if TYPE_CHECKING:
+    from telegram import Bot
 
 
 class Telegram:
