@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 import random
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -50,6 +51,9 @@ def say(line: str) -> None:
 async def soak(asked: argparse.Namespace) -> int:
     """Run as asked; return 0 where every claim holds, else 1."""
     seed = random.SystemRandom().randrange(1_000_000) if asked.seed is None else asked.seed
+    running = asyncio.current_task()
+    assert running is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
     plan = Plan(seed, asked.updates, asked.kills, asked.minutes * 60, asked.rate)
     say(f"seed={seed}")
     async with RIGS[asked.rig](asked.without) as rig:
@@ -59,4 +63,7 @@ async def soak(asked: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(soak(parse(sys.argv[1:]))))
+    try:
+        sys.exit(asyncio.run(soak(parse(sys.argv[1:]))))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        sys.exit("stopped before the end; nothing was judged")
