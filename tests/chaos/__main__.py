@@ -20,7 +20,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Return what the command line asks for; exits with 64 where it makes no sense."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.chaos",
-        description="Kill every part again and again under load, and check that nothing is lost.",
+        description="Kill every part again and again under load, and check that nothing is lost. "
+        "Ctrl-C ends the faults and judges what there is.",
     )
     parser.add_argument("--minutes", type=float, default=0.0, help="go on for at least so long")
     parser.add_argument("--updates", type=int, default=10_000, help="send at least so many")
@@ -51,19 +52,16 @@ def say(line: str) -> None:
 async def soak(asked: argparse.Namespace) -> int:
     """Run as asked; return 0 where every claim holds, else 1."""
     seed = random.SystemRandom().randrange(1_000_000) if asked.seed is None else asked.seed
-    running = asyncio.current_task()
-    assert running is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
     plan = Plan(seed, asked.updates, asked.kills, asked.minutes * 60, asked.rate)
     say(f"seed={seed}")
     async with RIGS[asked.rig](asked.without) as rig:
-        result = await Run(rig, plan, say)()
+        run = Run(rig, plan, say)
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(signum, run.stop)
+        result = await run()
     say(f"\n{result.table()}")
     return 1 if result.verdict.broken else 0
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(asyncio.run(soak(parse(sys.argv[1:]))))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        sys.exit("stopped before the end; nothing was judged")
+    sys.exit(asyncio.run(soak(parse(sys.argv[1:]))))

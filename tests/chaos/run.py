@@ -101,6 +101,11 @@ class Run:
         self._chance = random.Random(plan.seed)  # noqa: S311 — a repeatable sequence
         self._began = monotonic()
         self._episodes = 0
+        self._stopped = False
+
+    def stop(self) -> None:
+        """End early: no more faults after this episode, then judge what there is."""
+        self._stopped = True
 
     async def __call__(self) -> Result:
         """Carry it out; returns when everything was judged."""
@@ -126,6 +131,8 @@ class Run:
         return Result(self._plan.seed, took, self._episodes, self._faults(), verdict)
 
     def _is_complete(self) -> bool:
+        if self._stopped:
+            return True
         plan = self._plan
         kills = sum(count for name, count in self._faults().items() if "SIGKILL" in name)
         elapsed = monotonic() - self._began

@@ -77,8 +77,10 @@ def claiming() -> None:
 
 def the_inbox() -> None:
     """Store each delivery, whether or not its event was stored before."""
-    # The consumer runs as a script, so its class is that of the main module.
-    _replace(sys.modules["__main__"].Store, "is_new", lambda _self, _event_id: True)
+    # The consumer runs as a script, so its class is that of the main module; others have none.
+    store = getattr(sys.modules["__main__"], "Store", None)
+    if store is not None:
+        _replace(store, "is_new", lambda _self, _event_id: True)
 
 
 def telling_the_sender() -> None:
