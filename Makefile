@@ -9,13 +9,18 @@ suite ?=
 mode ?=
 service ?=
 upgrade ?=
+do ?=
 minutes ?=
 seed ?=
 base ?= origin/main
+json ?=
+rounds ?=
+seconds ?=
+part ?=
 
-.PHONY: help demo tests chaos lint typecheck format
+.PHONY: help demo tests chaos bench lint typecheck format
 .PHONY: sync-services explain secrets generate-from-spec events-breaking
-.PHONY: docker-engine dev-start dev-stop log lock
+.PHONY: docker-engine dev-start dev-stop log dead-letters lock
 
 help: ## List every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-20s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,11 +34,14 @@ tests: ## Run the test suites [suite=tg_bot|backend|telegram_sim|shared|infra|ch
 chaos: ## Kill every part under load and check that nothing is lost [minutes=60] [seed=N]
 	@$(RUN) -m tests.chaos $(if $(minutes),--minutes $(minutes)) $(if $(seed),--seed $(seed))
 
+bench: ## Measure Herald beside its peers, in minutes [json=1, rounds=N, seconds=N, part=publish|drain|consume]
+	@$(RUN) -m tests.benchmarks $(if $(json),--json) $(if $(rounds),--rounds $(rounds)) $(if $(seconds),--seconds $(seconds)) $(part)
+
 lint: ## Check style, shell, Dockerfiles, schemas and drift of everything generated
 	@$(RUN) -m infra.dev.lint
 
 typecheck: ## Check types (mypy strict)
-	@$(RUN) -m mypy
+	@$(RUN) -m infra.dev.typecheck
 
 format: ## Format the Python sources and apply safe fixes
 	@$(RUN) -m infra.dev.format
@@ -64,6 +72,9 @@ dev-stop: ## Stop the stack; volumes are kept
 
 log: ## Follow the logs of one service, or of all [service=NAME]
 	@$(RUN) -m infra.dev.compose log $(service)
+
+dead-letters: ## Show, replay or drop what could not be published or handled [do="replay all"]
+	@$(RUN) -m infra.dev.dead_letters $(do)
 
 lock: ## Resolve the dependencies into hash-locked requirement files [upgrade=1]
 	@$(PYTHON) -m infra.dev.lock $(if $(upgrade),--upgrade)

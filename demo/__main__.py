@@ -54,7 +54,7 @@ async def chat(transcript: Transcript, stack: Stack) -> None:
                 return
             if line.strip():
                 try:
-                    transcript.exchange(await stack.say(line.strip()))
+                    transcript.exchange(await stack.say(line.strip()), typed=True)
                 except StepFailed as failed:
                     transcript.failure(failed)
     finally:

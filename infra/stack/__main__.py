@@ -38,15 +38,15 @@ def sync(options: argparse.Namespace) -> int:
 
         for created in create(loaded.plan, root):
             print(f"herald: created {created}")
-    rendered = render(loaded.plan, root)
+    rendering = render(loaded.plan, root)
     if options.mode == "check":
-        difference = diff(root, rendered)
+        difference = diff(root, rendering.texts)
         print(difference, end="")
         if difference:
             print("herald: rendered files differ; run: make sync-services", file=sys.stderr)
         return DRIFT if difference else os.EX_OK
-    verify_changes(root, loaded.plan, rendered)
-    for written in write(root, rendered):
+    verify_changes(root, rendering)
+    for written in write(root, rendering.texts):
         print(f"herald: wrote {written}")
     return os.EX_OK
 

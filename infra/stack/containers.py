@@ -38,32 +38,36 @@ def compose_files(plan: Plan) -> dict[str, ComposeFile]:
         *(found.name for found in plan.services if found.overlays == OVERLAYS),
     }
     common = tuple(found for found in dev if found.name in everywhere)
-    inner = {*everywhere, EGRESS}
+    networks = Networks(plan, "dev", everywhere)
+    parts: tuple[Infrastructure | Service, ...] = (*plan.infrastructure, *plan.services)
+    inner = {
+        part.name: tuple(name for name in networks.of(part) if name != PUBLISHED) for part in parts
+    }
     return {
-        "base": _file("base", plan, tuple(_base(found, inner) for found in common)),
+        "base": _file("base", plan, tuple(_base(found, inner[found.name]) for found in common)),
         "dev": _file(
             "dev",
             plan,
             tuple(found for found in dev if found.name not in everywhere),
-            tuple(_addition(found, inner) for found in common),
+            tuple(_addition(found, inner[found.name]) for found in common),
         ),
         "tests": _file("tests", plan, _Overlay(plan, "tests").containers()),
         "prod": _file("prod", plan, _Overlay(plan, "prod").containers()),
     }
 
 
-def _base(found: Container, inner: set[str]) -> Container:
+def _base(found: Container, networks: tuple[str, ...]) -> Container:
     return replace(
         found,
         build=None,
         profiles=(),
         ports=(),
-        networks=tuple(name for name in found.networks if name in inner),
+        networks=networks,
         security_opt=NO_NEW_PRIVILEGES if found.security_opt else (),
     )
 
 
-def _addition(found: Container, inner: set[str]) -> Container:
+def _addition(found: Container, inner: tuple[str, ...]) -> Container:
     return replace(found, networks=tuple(name for name in found.networks if name not in inner))
 
 

@@ -110,7 +110,7 @@ def _limits(part: Infrastructure, origin: str) -> Iterator[Row]:
 
 
 def _variable(plan: Plan, variable: Variable, file: str) -> tuple[str, str]:
-    line = f"services.yml:{variable.line}"
+    line = f"services.yml:{variable.line}" if variable.line else "brought by its type"
     in_prod = f"; in prod {variable.name}_FILE={file}" if file else ""
     if variable.reference:
         origin = f"from {variable.reference.target}.{variable.reference.attribute}"

@@ -27,12 +27,14 @@ class Reading:
         self.report = report
         self._keys: dict[Path, Position] = {}
         self._values: dict[Path, Position] = {}
+        self._below: dict[Path, set[str]] = {}
 
     def note(self, at: Path, value: Node, key: Node | None = None) -> None:
         """Remember where a value, and its key where it has one, was written."""
         self._values[at] = position(value.start_mark)
         if key is not None:
             self._keys[at] = position(key.start_mark)
+            self._below.setdefault(at[:-1], set()).add(str(at[-1]))
 
     def value(self, *at: str | int) -> Position:
         """Return where a value is, or where the nearest thing around it is."""
@@ -48,10 +50,7 @@ class Reading:
 
     def keys_below(self, at: Path) -> frozenset[str]:
         """Return the keys that are written in the mapping at a path."""
-        depth = len(at)
-        return frozenset(
-            str(path[-1]) for path in self._keys if len(path) == depth + 1 and path[:depth] == at
-        )
+        return frozenset(self._below.get(at, ()))
 
     def error(self, node: Node, message: str) -> None:
         """Report a mistake at a node."""

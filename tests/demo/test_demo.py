@@ -121,7 +121,7 @@ def test_at_a_terminal_it_stays_as_a_chat(folder: Path) -> None:
     with started(folder, stdin=terminal, stdout=terminal) as demo:
         read_until(controller, "Ctrl-C ends the demo")
         os.write(controller, b"/command typed by hand\n")
-        read_until(controller, '"args":["typed","by","hand"]', then="Ada >")
+        read_until(controller, '"args":["typed","by","hand"]', then="Ada ")
         demo.send_signal(signal.SIGINT)
         assert demo.wait(30) == 0
     os.close(controller)

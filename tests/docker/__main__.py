@@ -88,12 +88,17 @@ def alone() -> Iterator[None]:
 def ensure_images(recipes: dict[str, Recipe]) -> None:
     """Pull what is missing; once the registry is out of reach, make the rest here."""
     missing = stand_ins.missing(recipes)
+    reachable = True
     for image in [image for image in missing if image not in stand_ins.SERVERS]:
-        if not registry.pull(image):
+        reachable = registry.pull(image)
+        if not reachable:
             break
         missing.remove(image)
-    if missing:
-        stand_ins.build(missing, recipes)
+    if not missing:
+        return
+    if stand_ins.base_is_missing() and not (reachable and registry.pull(stand_ins.BASE)):
+        stand_ins.build_base()
+    stand_ins.build(missing, recipes)
 
 
 if __name__ == "__main__":

@@ -36,10 +36,10 @@ SERVERS = {
     "herald-test-server:bare": Recipe("server", "bare"),
     "herald-test-server:trixie": Recipe("server", "engine"),
 }
-BASE = "herald-stand-in:trixie"
+BASE = "debian:trixie-slim"
 LABEL = "herald.stand-in"
 SUITE = "trixie"
-# As the official base: no manuals, no documents but licences, packages unpacked without fsync.
+# As the official base: no manuals, documents or translations, packages unpacked without fsync.
 # https://github.com/debuerreotype/debuerreotype/blob/master/scripts/debuerreotype-minimizing-config
 BASE_OPTIONS = (
     "--variant=minbase",
@@ -48,6 +48,7 @@ BASE_OPTIONS = (
     "--dpkgopt=path-exclude=/usr/share/man/*",
     "--dpkgopt=path-exclude=/usr/share/doc/*",
     "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+    '--aptopt=Acquire::Languages "none"',
 )
 
 
@@ -85,8 +86,7 @@ def digest(recipe: Recipe | None = None) -> str:
 
 
 def build(images: Collection[str], recipes: dict[str, Recipe]) -> None:
-    """Make stand-ins, all at once, from Debian's packages."""
-    build_base()
+    """Make images, all at once, from the base and Debian's packages."""
     services = {
         recipe.stage or recipe.folder: service(image, recipe)
         for image, recipe in recipes.items()
@@ -96,7 +96,7 @@ def build(images: Collection[str], recipes: dict[str, Recipe]) -> None:
         plan = Path(folder) / "compose.json"
         plan.write_text(json.dumps({"name": "herald-stand-ins", "services": services}))
         command = ("docker", "compose", "--file", str(plan), "--progress", "plain", "build")
-        run(f"making stand-ins for {', '.join(images)}", command, extra={"DOCKER_BUILDKIT": "1"})
+        run(f"making {', '.join(images)}", command, extra={"DOCKER_BUILDKIT": "1"})
 
 
 def service(image: str, recipe: Recipe) -> dict[str, object]:
@@ -110,10 +110,14 @@ def service(image: str, recipe: Recipe) -> dict[str, object]:
     return {"image": image, "build": build}
 
 
+def base_is_missing() -> bool:
+    """Tell whether the base is not here, or was made here from something else than now."""
+    found = labels([BASE])
+    return BASE not in found or found[BASE] not in {None, digest()}
+
+
 def build_base() -> None:
-    """Make the Debian that every stand-in starts from, unless it is here and up to date."""
-    if labels([BASE]).get(BASE) == digest():
-        return
+    """Make a stand-in for the Debian that every other image starts from."""
     debian.require_debian()
     debian.update()
     debian.install("mmdebstrap", "debian-archive-keyring")
@@ -126,10 +130,10 @@ def build_base() -> None:
             hooks.append(f"--customize-hook=upload {folder / Path(name).name} {name}")
         source = f"deb {debian.mirror()} {SUITE} main"
         command = ("mmdebstrap", *BASE_OPTIONS, *hooks, SUITE, str(archive), source)
-        run(f"making a base image of Debian {SUITE}", command)
+        run(f"making a stand-in for {BASE}", command)
         changes = (f"ENV SSL_CERT_FILE={machine.BUNDLE}", f"LABEL {LABEL}={digest()}")
         options = [word for change in changes for word in ("--change", change)]
-        run("importing the base image", ("docker", "import", *options, str(archive), BASE))
+        run(f"importing {BASE}", ("docker", "import", *options, str(archive), BASE))
 
 
 def base_files() -> dict[str, bytes]:

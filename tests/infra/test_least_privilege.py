@@ -96,7 +96,7 @@ def refused(url: str, *command: str) -> str:
 
 
 async def test_the_runtime_needs_no_more_than_it_is_allowed(users: dict[str, str]) -> None:
-    """Publish, refuse, consume, retry, dead-letter, claim and trim: Redis refuses nothing of it."""
+    """Publish, refuse, lease, consume, retry, dead-letter, claim, trim: nothing is refused."""
     publisher, consumer = StreamBroker(), StreamBroker()
     seen: list[int] = []
 
@@ -114,6 +114,9 @@ async def test_the_runtime_needs_no_more_than_it_is_allowed(users: dict[str, str
         await publisher.publish_event(STREAM, said(number), event_id=f"id-{number}")
     with pytest.raises(EventRefused):
         await publisher.refuse_event(STREAM, {"a": 1}, event_id="bad", reason="of no use")
+    lease = await publisher.lease(STREAM, "42")
+    await lease.acquire()
+    await lease.release()
     operator: Any = redis.Redis.from_url(users["operator"])
     async with asyncio.timeout(30):
         while len(seen) < 4 or operator.xlen("command_received.dlq") < 2:

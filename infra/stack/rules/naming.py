@@ -1,9 +1,12 @@
 """A name is given once and can be what it has to be; a type has what it needs."""
 
 import keyword
+import sys
 
+from infra.stack.declaration import Service
 from infra.stack.rules.context import Context
 
+LIBRARIES = {"fastapi", "faststream", "pydantic", "redis", "structlog", "uvicorn"}
 RESERVED = {
     "self": "'self' means the service itself in `from`",
     "shared": "'shared' is the package that every service imports",
@@ -29,6 +32,9 @@ def names(context: Context) -> None:
             context.error(
                 f"'{service.name}' is a Python keyword, so no package can have it", *place
             )
+        if service.name in sys.stdlib_module_names | LIBRARIES and service.type != "image":
+            message = f"'{service.name}' is what a module that services import is called already"
+            context.error(message, *place)
         if service.name in RESERVED:
             context.error(f"a service cannot be called so: {RESERVED[service.name]}", *place)
     for name in context.stack.infrastructure:
@@ -43,6 +49,7 @@ def types(context: Context) -> None:
         if service.type == "image" and not service.image:
             context.error("type image needs 'image': the image to run", *service.at, "type")
         if service.type == "image":
+            _pinned(context, service)
             continue
         for name in ("image", "user"):
             if getattr(service, name):
@@ -52,6 +59,18 @@ def types(context: Context) -> None:
         if part.persistence and part.type == "postgres":
             context.error("'persistence' is for redis", *part.at, "persistence", key=True)
         del name
+
+
+def _pinned(context: Context, service: Service) -> None:
+    """An image without a tag is another one tomorrow; without a digest it may be."""
+    name, _, digest = service.image.partition("@")
+    tag = name.rpartition("/")[2].partition(":")[2]
+    if service.image and tag in {"", "latest"} and not digest:
+        message = f"'{service.image}' is another image tomorrow; name a version"
+        context.error(message, *service.at, "image")
+    elif service.image and not digest:
+        message = f"'{service.image}' has no digest (@sha256:…), so its tag may be moved"
+        context.warn(message, *service.at, "image")
 
 
 def limits(context: Context) -> None:

@@ -1,8 +1,7 @@
 """Real databases, a real Redis, the API over HTTP, and the backend as a process of its own."""
 
-import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
@@ -65,20 +64,3 @@ async def api(engine: AsyncEngine) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(create_app(engine), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://backend") as client:
         yield client
-
-
-@pytest.fixture
-def eventually() -> Callable[..., object]:
-    """A coroutine function that waits until a condition holds and returns what it gave."""
-
-    async def wait(condition: Callable[[], object], seconds: float = 30) -> object:
-        async with asyncio.timeout(seconds):
-            while True:
-                found = condition()
-                if asyncio.iscoroutine(found):
-                    found = await found
-                if found:
-                    return found
-                await asyncio.sleep(0.02)
-
-    return wait

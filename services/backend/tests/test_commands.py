@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from sqlalchemy import RowMapping, func, select, text
+from sqlalchemy import RowMapping, event, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -23,8 +23,8 @@ SENT = datetime(2026, 1, 31, 12, 30, 15, 250_000, tzinfo=UTC)
 
 def command(text: str = "/command a b", **changes: object) -> CommandReceived:
     """Return a command as the bot publishes it."""
-    event = CommandReceived(command=text, args=text.split()[1:], user_id=42, timestamp=SENT)
-    return event.model_copy(update=changes)
+    said = CommandReceived(command=text, args=text.split()[1:], user_id=42, timestamp=SENT)
+    return said.model_copy(update=changes)
 
 
 def delivery(event_id: str = "1:100", attempt: int = 1) -> Delivery:
@@ -89,6 +89,46 @@ async def test_an_event_in_two_processes_at_once_is_stored_once(
         *(store.store(command(), delivery(str(n))) for n in range(20) for store in stores)
     )
     assert sorted(row["event_id"] for row in await stored(engine)) == sorted(map(str, range(20)))
+
+
+async def test_events_that_arrive_together_are_stored_in_their_order(engine: AsyncEngine) -> None:
+    """They share a transaction or two, and the rows stand in the order of the stream."""
+    commits: list[object] = []
+    event.listen(engine.sync_engine, "commit", commits.append)
+    store = CommandStore(engine)
+    await asyncio.gather(*(store.store(command(), delivery(f"1:{n}")) for n in range(100)))
+    assert [row["event_id"] for row in await stored(engine)] == [f"1:{n}" for n in range(100)]
+    assert len(commits) <= 2
+
+
+async def test_one_bad_event_does_not_touch_the_others(postgres: PostgresServer) -> None:
+    """Of those in its transaction, every other one is stored and only it has failed."""
+    url = postgres.create_database()
+    await schema.upgrade(url)
+    engine = make_engine(url)
+    store = CommandStore(engine)
+    bad = command(user_id=2**70)
+    outcomes = await asyncio.gather(
+        *(store.store(bad if n == 5 else command(), delivery(str(n))) for n in range(10)),
+        return_exceptions=True,
+    )
+    assert [type(outcome).__name__ for outcome in outcomes].count("NoneType") == 9
+    assert isinstance(outcomes[5], DBAPIError)
+    assert len(await stored(engine)) == 9
+    await engine.dispose()
+
+
+async def test_a_handler_that_is_cancelled_harms_no_other(engine: AsyncEngine) -> None:
+    """At the end of the grace period some are cancelled in the middle: the rest is stored later."""
+    store = CommandStore(engine)
+    handlers = [asyncio.create_task(store.store(command(), delivery(str(n)))) for n in range(10)]
+    await asyncio.sleep(0)
+    handlers[0].cancel()
+    outcomes = await asyncio.gather(*handlers, return_exceptions=True)
+    assert isinstance(outcomes[0], asyncio.CancelledError)
+    assert all(outcome is None or isinstance(outcome, TryLater) for outcome in outcomes[1:])
+    await asyncio.gather(*(store.store(command(), delivery(str(n))) for n in range(10)))
+    assert len(await stored(engine)) == 10
 
 
 async def test_two_events_with_the_same_text_are_both_stored(engine: AsyncEngine) -> None:

@@ -1,11 +1,11 @@
 """A simulator in a process of its own, and both of its APIs.
 
-Most tests share one process and have a bot of their own in it. Those that move the clock, inject
-faults or end the process have a process of their own.
+Nearly all tests share one process and have a bot of their own in it.
 """
 
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import asdict
 from typing import Any
 
 import aiohttp
@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from telegram_sim.client import SimClient
+from telegram_sim.limits import LimitSettings
 from telegram_sim.process import SimProcess
 
 Call = Callable[..., Awaitable[dict[str, Any]]]
@@ -30,6 +31,18 @@ async def shared() -> AsyncIterator[SimProcess]:
 def token() -> str:
     """A token of the right shape that no other test has."""
     return f"{next(NUMBERS)}:" + "simulated-token_" * 3
+
+
+@pytest.fixture
+async def restored(shared: SimProcess) -> AsyncIterator[None]:
+    """For a test that injects faults, sets limits or moves the clock: all but the clock goes back.
+
+    The clock stays ahead, which no other test minds.
+    """
+    yield
+    async with shared.client() as sim:
+        await sim.clear_faults()
+        await sim.set_limits(**asdict(LimitSettings(enabled=False)))
 
 
 @pytest.fixture

@@ -8,10 +8,9 @@ import aiohttp
 import pytest
 
 from telegram_sim.client import SimClient, SimRefusedError
-from telegram_sim.process import SimProcess
 
 Call = Callable[..., Awaitable[dict[str, Any]]]
-pytestmark = pytest.mark.usefixtures("process")
+pytestmark = pytest.mark.usefixtures("restored")
 
 
 @pytest.fixture
@@ -148,10 +147,10 @@ async def test_a_wrong_fault_is_refused(
 
 
 async def test_an_unknown_fault_cannot_be_removed(
-    sim: SimClient, process: SimProcess, http: aiohttp.ClientSession
+    sim: SimClient, url: str, http: aiohttp.ClientSession
 ) -> None:
     """404, and the reason."""
-    with pytest.raises(SimRefusedError, match="there is no fault 5"):
-        await sim.remove_fault(5)
-    async with http.delete(f"{process.url}/sim/faults/5") as response:
+    with pytest.raises(SimRefusedError, match="there is no fault 500"):
+        await sim.remove_fault(500)
+    async with http.delete(f"{url}/sim/faults/500") as response:
         assert response.status == 404

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from telegram_sim.client import SimClient
-from telegram_sim.process import SimProcess
 
 Call = Callable[..., Awaitable[dict[str, Any]]]
 DAY = 24 * 3600
@@ -104,11 +103,9 @@ async def test_updates_that_come_together_go_out_together(sim: SimClient, api: C
     assert len(ids(await asyncio.wait_for(poll, 20))) == 20
 
 
-async def test_a_long_poll_ends_empty_after_its_timeout(
-    process: SimProcess, sim: SimClient, api: Call
-) -> None:
+@pytest.mark.usefixtures("restored")
+async def test_a_long_poll_ends_empty_after_its_timeout(sim: SimClient, api: Call) -> None:
     """Nothing comes: the answer is an empty list, after the timeout and not before."""
-    del process
     poll = asyncio.create_task(api("getUpdates", timeout=30))
     await waiting(sim)
     await sim.advance(20)
@@ -118,11 +115,9 @@ async def test_a_long_poll_ends_empty_after_its_timeout(
     assert (await asyncio.wait_for(poll, 20))["result"] == []
 
 
-async def test_the_longest_long_poll_is_50_seconds(
-    process: SimProcess, sim: SimClient, api: Call
-) -> None:
+@pytest.mark.usefixtures("restored")
+async def test_the_longest_long_poll_is_50_seconds(sim: SimClient, api: Call) -> None:
     """A larger timeout is clipped."""
-    del process
     poll = asyncio.create_task(api("getUpdates", timeout=600))
     await waiting(sim)
     await sim.advance(51)
@@ -152,11 +147,11 @@ async def test_two_pollers_both_get_what_is_pending(sim: SimClient, api: Call) -
     assert len(ids(one)) == 3
 
 
+@pytest.mark.usefixtures("restored")
 async def test_the_next_conflict_within_three_seconds_is_told_late(
-    process: SimProcess, sim: SimClient, api: Call
+    sim: SimClient, api: Call
 ) -> None:
     """Of two conflicts in a row the second is answered three seconds later."""
-    del process
     older = asyncio.create_task(api("getUpdates", timeout=50))
     await waiting(sim)
     middle = asyncio.create_task(api("getUpdates", timeout=50))
@@ -171,34 +166,35 @@ async def test_the_next_conflict_within_three_seconds_is_told_late(
     newest.cancel()
 
 
+@pytest.mark.usefixtures("restored")
 async def test_the_same_offset_within_half_a_second_gives_one_update(
     sim: SimClient, api: Call
 ) -> None:
     """Who repeats a request in a hurry is given one update only."""
     await sim.write_many("/n {n}", count=5)
-    begun = time.monotonic()
-    first, second = await api("getUpdates"), await api("getUpdates")
-    if time.monotonic() - begun > 0.4:
-        pytest.fail("this machine is too slow for half a second; run the test again")
+    for _ in range(50):  # a machine that is busy may not manage two requests in half a second
+        await sim.advance(5)
+        begun = time.monotonic()
+        first, second = await api("getUpdates"), await api("getUpdates")
+        if time.monotonic() - begun < 0.5:
+            break
     assert (len(ids(first)), len(ids(second))) == (5, 1)
 
 
+@pytest.mark.usefixtures("restored")
 async def test_the_same_offset_after_half_a_second_gives_all_again(
-    process: SimProcess, sim: SimClient, api: Call
+    sim: SimClient, api: Call
 ) -> None:
     """Who repeats a request unhurried is given everything."""
-    del process
     await sim.write_many("/n {n}", count=5)
     await api("getUpdates")
     await sim.advance(0.6)
     assert len(ids(await api("getUpdates"))) == 5
 
 
-async def test_the_same_offset_within_three_seconds_waits(
-    process: SimProcess, sim: SimClient, api: Call
-) -> None:
+@pytest.mark.usefixtures("restored")
+async def test_the_same_offset_within_three_seconds_waits(sim: SimClient, api: Call) -> None:
     """A repeated request with a short timeout waits for three seconds."""
-    del process
     await api("getUpdates")
     repeated = asyncio.create_task(api("getUpdates"))
     await waiting(sim)
@@ -232,7 +228,7 @@ async def test_allowed_updates_filter_on_arrival_and_stick(sim: SimClient, api: 
 async def test_unasked_kinds_come_only_when_allowed(sim: SimClient, api: Call) -> None:
     """chat_member, message_reaction and message_reaction_count are off until they are named."""
     await api("getMe")
-    change = {"chat_member": {"chat": {"id": -5}, "date": int(time.time())}}
+    change = {"chat_member": {"chat": {"id": -5}, "date": int((await sim.overview()).now)}}
     assert await sim.inject(change) is None
     await api("getUpdates", allowed_updates=["chat_member", "message"])
     assert await sim.inject(change) is not None
@@ -248,12 +244,10 @@ async def test_nonsense_in_allowed_updates_changes_nothing(
     assert (await sim.bot()).raw["allowed_updates"] == ["message"]
 
 
-async def test_an_update_lives_until_24_hours_after_its_message(
-    process: SimProcess, sim: SimClient, api: Call
-) -> None:
+@pytest.mark.usefixtures("restored")
+async def test_an_update_lives_until_24_hours_after_its_message(sim: SimClient, api: Call) -> None:
     """The message's date counts: an older message expires earlier, a day-old one never arrives."""
-    del process
-    now = int(time.time())
+    now = int((await sim.overview()).now)
     old = await sim.write("/old", date=now - 20 * 3600)
     new = await sim.write("/new")
     assert (await sim.write("/ancient", date=now - DAY)).update_id is None
@@ -265,31 +259,27 @@ async def test_an_update_lives_until_24_hours_after_its_message(
     assert (await sim.bot()).raw["expired"] == 3
 
 
-async def test_a_callback_query_lives_for_150_seconds(
-    process: SimProcess, sim: SimClient, api: Call
-) -> None:
+@pytest.mark.usefixtures("restored")
+async def test_a_callback_query_lives_for_150_seconds(sim: SimClient, api: Call) -> None:
     """A pressed button is of no use after a while."""
-    del process
     update_id = await sim.inject({"callback_query": {"id": "1", "from": {"id": 7}}})
     assert ids(await api("getUpdates")) == [update_id]
     await sim.advance(152)
     assert ids(await api("getUpdates", offset=1)) == []
 
 
-async def test_numbers_go_on_after_six_quiet_days(process: SimProcess, sim: SimClient) -> None:
+@pytest.mark.usefixtures("restored")
+async def test_numbers_go_on_after_six_quiet_days(sim: SimClient) -> None:
     """A bot that is little used keeps its row of numbers."""
-    del process
     first = (await sim.write("/a")).update_id
     await sim.advance(6 * DAY)
     assert first is not None
     assert (await sim.write("/b")).update_id == first + 1
 
 
-async def test_numbers_restart_at_random_after_a_quiet_week(
-    process: SimProcess, sim: SimClient
-) -> None:
+@pytest.mark.usefixtures("restored")
+async def test_numbers_restart_at_random_after_a_quiet_week(sim: SimClient) -> None:
     """A high-water mark of update numbers fails after a quiet week."""
-    del process
     first = (await sim.write("/a")).update_id
     await sim.advance(8 * DAY)
     second = (await sim.write("/b")).update_id

@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
+
 from telegram_sim.client import SimClient
 from telegram_sim.process import SimProcess
 
@@ -18,13 +20,11 @@ async def sent_until_refused(api: Call, chats: list[int]) -> tuple[int, dict[str
     return 200, {}
 
 
-async def test_a_short_burst_into_one_chat_passes(
-    process: SimProcess, sim: SimClient, api: Call
-) -> None:
+@pytest.mark.usefixtures("restored")
+async def test_a_short_burst_into_one_chat_passes(sim: SimClient, api: Call) -> None:
     """Twenty messages at once pass, then one a second."""
-    del process
     await sim.write("/start", user=7)
-    await sim.set_limits(chat_per_second=0.01)
+    await sim.set_limits(enabled=True, chat_per_second=0.01)
     count, answer = await sent_until_refused(api, [7])
     assert count == 20
     wait = answer["parameters"]["retry_after"]
@@ -39,13 +39,11 @@ async def test_a_short_burst_into_one_chat_passes(
     assert (await sim.bot()).raw["limited"] == 2
 
 
-async def test_a_group_gets_twenty_messages_a_minute(
-    process: SimProcess, sim: SimClient, api: Call
-) -> None:
+@pytest.mark.usefixtures("restored")
+async def test_a_group_gets_twenty_messages_a_minute(sim: SimClient, api: Call) -> None:
     """The twenty-first message within a minute is refused, whatever a chat's burst is."""
-    del process
     await sim.write("/start", chat=-5)
-    await sim.set_limits(chat_burst=100)
+    await sim.set_limits(enabled=True, chat_burst=100)
     count, answer = await sent_until_refused(api, [-5])
     assert count == 20
     assert 50 <= answer["parameters"]["retry_after"] <= 60
@@ -53,14 +51,12 @@ async def test_a_group_gets_twenty_messages_a_minute(
     assert (await sent_until_refused(api, [-5]))[0] == 20
 
 
-async def test_all_chats_together_get_thirty_messages_a_second(
-    process: SimProcess, sim: SimClient, api: Call
-) -> None:
+@pytest.mark.usefixtures("restored")
+async def test_all_chats_together_get_thirty_messages_a_second(sim: SimClient, api: Call) -> None:
     """The next second has room again."""
-    del process
     users = list(range(1, 101))
     await sim.write_many("/start", count=100, users=100, first_user=1)
-    await sim.set_limits(all_per_second=30)
+    await sim.set_limits(enabled=True, all_per_second=30)
     count, answer = await sent_until_refused(api, users)
     if count < 200:  # a slow machine sends fewer than thirty a second
         assert count >= 30
@@ -69,10 +65,13 @@ async def test_all_chats_together_get_thirty_messages_a_second(
         assert (await api("sendMessage", chat_id=50, text="again"))["ok"]
 
 
-async def test_limits_can_be_turned_off(process: SimProcess, sim: SimClient, api: Call) -> None:
-    """enabled: false lets everything pass."""
+async def test_limits_are_on_unless_told_otherwise(
+    process: SimProcess, sim: SimClient, api: Call
+) -> None:
+    """A simulator started without a word about limits has Telegram's; they can be turned off."""
     del process
     await sim.write("/start", user=7)
+    assert (await sent_until_refused(api, [7]))[0] < 60
     await sim.set_limits(enabled=False)
     assert (await sent_until_refused(api, [7]))[0] == 200
 

@@ -194,6 +194,16 @@ async def test_parameters_come_in_every_form(
         assert (await response.json())["result"]["text"] == text
 
 
+async def test_the_longest_message_fits_into_a_query(
+    url: str, sim: SimClient, http: aiohttp.ClientSession, token: str
+) -> None:
+    """GET is good for everything that POST is good for."""
+    await sim.write("/start", user=ADA)
+    query = {"chat_id": "7", "text": "🚀" * 2048}
+    async with http.get(f"{url}/bot{token}/sendMessage", params=query) as response:
+        assert (await response.json())["result"]["text"] == query["text"]
+
+
 async def test_broken_multipart_is_refused(
     url: str, http: aiohttp.ClientSession, token: str
 ) -> None:
@@ -395,11 +405,9 @@ async def test_get_chat_describes_the_chat(sim: SimClient, api: Call) -> None:
     assert (chat["first_name"], chat["type"]) == ("Ada", "private")
 
 
-async def test_a_logged_out_bot_is_refused_for_ten_minutes(
-    process: SimProcess, sim: SimClient, api: Call
-) -> None:
+@pytest.mark.usefixtures("restored")
+async def test_a_logged_out_bot_is_refused_for_ten_minutes(sim: SimClient, api: Call) -> None:
     """LogOut drops what pends, and the bot can come back after ten minutes."""
-    del process
     await sim.write("/start")
     assert (await api("logOut"))["result"] is True
     assert refused(await api("getMe"), 400, "Logged out")

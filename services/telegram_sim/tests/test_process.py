@@ -3,12 +3,14 @@
 import asyncio
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from telegram_sim.client import SimAwayError, SimClient, SimRefusedError
 from telegram_sim.process import SimProcess
 
 TOKEN = "123456:" + "x" * 35
@@ -119,6 +121,57 @@ async def test_a_signal_ends_it_with_exit_code_0(signal: str) -> None:
         assert (await response.json())["result"] == []
     _, err = await asyncio.wait_for(process.communicate(), 30)
     assert (process.returncode, err) == (0, b"")
+
+
+async def fill(sim: SimClient) -> None:
+    """Write more than any file here may hold."""
+    for _ in range(200):
+        await sim.write_many("x" * 4000, count=50)
+
+
+async def test_a_state_file_that_can_no_longer_be_written_ends_it_with_exit_code_74(
+    tmp_path: Path,
+) -> None:
+    """What cannot be kept is not told: the request fails, and the process ends with one line."""
+    state = tmp_path / "sim.db"
+    limited = f"ulimit -f 400; exec {sys.executable} -m telegram_sim --port 0 --state {state}"
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-c", limited),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "SIM_LOG_FORMAT": "json"},
+    )
+    assert process.stdout is not None
+    url = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))["url"]
+    async with SimClient(url, token=TOKEN) as sim:
+        with pytest.raises((SimAwayError, SimRefusedError)):
+            await fill(sim)
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 74
+    assert err.decode().startswith(f"telegram_sim: cannot write the state file {state}: ")
+    assert err.count(b"\n") == 1
+    assert b"Traceback" not in out
+
+
+async def test_one_state_file_has_one_simulator(tmp_path: Path) -> None:
+    """A second one on the same file does not start."""
+    state = tmp_path / "sim.db"
+    async with SimProcess(state=state):
+        code, _, err = await run("--port", "0", "--state", str(state))
+    assert code == 74
+    assert "locked" in err
+
+
+def test_every_module_imports_with_an_empty_environment() -> None:
+    """Importing reads no variable and opens no socket."""
+    program = (
+        "import importlib, pkgutil, socket, telegram_sim\n"
+        "socket.socket.bind = socket.socket.connect = None\n"
+        "for module in pkgutil.walk_packages(telegram_sim.__path__, 'telegram_sim.'):\n"
+        "    if not module.name.endswith('__main__'): importlib.import_module(module.name)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], env={}, check=False)
+    assert done.returncode == 0
 
 
 async def test_health_answers(shared: SimProcess, http: aiohttp.ClientSession) -> None:

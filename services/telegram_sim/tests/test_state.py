@@ -86,6 +86,25 @@ async def test_a_confirmed_update_stays_confirmed(
     assert written.update_id == many.last_update_id + 1
 
 
+async def test_two_pollers_are_remembered_after_a_kill(
+    process: SimProcess, sim: SimClient, api: Any, url: str, token: str
+) -> None:
+    """The evidence of a deploy gone wrong is kept, and later pollers have other numbers."""
+    for expected in ([(1, 2)], [(1, 2), (3, 4)]):
+        older = asyncio.create_task(api("getUpdates", timeout=50))
+        async with asyncio.timeout(20):
+            while not (await sim.bot()).polls_in_flight:
+                await asyncio.sleep(0.01)
+        async with aiohttp.ClientSession() as session:
+            newer = asyncio.create_task(session.get(f"{url}/bot{token}/getUpdates?timeout=50"))
+            assert (await older)["error_code"] == 409
+            assert [overlap.pollers for overlap in (await sim.bot()).overlaps] == expected
+            await restart(process)
+            with pytest.raises(aiohttp.ClientError):
+                await newer
+        assert [overlap.pollers for overlap in (await sim.bot()).overlaps] == expected
+
+
 async def test_a_webhook_goes_on_after_a_kill(
     process: SimProcess, sim: SimClient, api: Any
 ) -> None:

@@ -9,7 +9,6 @@ import pytest
 from aiohttp import web
 
 from telegram_sim.client import SimClient
-from telegram_sim.process import SimProcess
 
 Call = Callable[..., Awaitable[dict[str, Any]]]
 HOUR = 3600
@@ -124,30 +123,30 @@ async def test_max_connections_bounds_what_is_in_flight(
     assert receiver.most_in_flight == 2
 
 
+@pytest.mark.usefixtures("restored")
 async def test_a_refused_update_comes_again_at_once_then_after_2_4_8_seconds(
-    process: SimProcess, sim: SimClient, api: Call, receiver: Receiver
+    sim: SimClient, api: Call, receiver: Receiver
 ) -> None:
     """The pauses double; the order in the chat is kept meanwhile."""
-    del process
-    receiver.refuse(4)
+    receiver.refuse(6)
     await api("setWebhook", url=receiver.url)
     await sim.write("/one")
     await sim.write("/two")
     await receiver.count(2)
-    for tries, pause in ((3, 2), (4, 4), (5, 8)):
+    for tries, pause in ((3, 2), (4, 4), (5, 8), (6, 16), (7, 32)):
         await asyncio.sleep(0.2)
         assert len(receiver.received) == tries - 1
         await sim.advance(pause)
         await receiver.count(tries)
-    await receiver.count(6)
-    assert receiver.texts() == [*["/one"] * 5, "/two"]
+    await receiver.count(8)
+    assert receiver.texts() == [*["/one"] * 7, "/two"]
 
 
+@pytest.mark.usefixtures("restored")
 async def test_retry_after_is_obeyed_up_to_an_hour(
-    process: SimProcess, sim: SimClient, api: Call, receiver: Receiver
+    sim: SimClient, api: Call, receiver: Receiver
 ) -> None:
     """Retry-After decides the pause, but never longer than 3600 seconds."""
-    del process
     receiver.answers.append(web.Response(status=503, headers={"Retry-After": "100"}))
     receiver.answers.append(web.Response(status=503, headers={"Retry-After": "999999"}))
     await api("setWebhook", url=receiver.url)
@@ -184,11 +183,11 @@ async def test_a_failing_webhook_is_reported(sim: SimClient, api: Call, receiver
     }
 
 
+@pytest.mark.usefixtures("restored")
 async def test_410_for_23_hours_removes_the_webhook(
-    process: SimProcess, sim: SimClient, api: Call, receiver: Receiver
+    sim: SimClient, api: Call, receiver: Receiver
 ) -> None:
     """A webhook that is gone for good is given up; what pends waits for getUpdates."""
-    del process
     receiver.refuse(100, status=410)
     await api("setWebhook", url=receiver.url)
     await sim.write("/one")
@@ -206,11 +205,11 @@ async def test_410_for_23_hours_removes_the_webhook(
     assert update["message"]["text"] == "/one"
 
 
+@pytest.mark.usefixtures("restored")
 async def test_an_update_that_fails_for_a_day_is_dropped(
-    process: SimProcess, sim: SimClient, api: Call, receiver: Receiver
+    sim: SimClient, api: Call, receiver: Receiver
 ) -> None:
     """No longer than its 24 hours."""
-    del process
     receiver.refuse(2)
     await api("setWebhook", url=receiver.url)
     await sim.write("/one")
@@ -218,7 +217,11 @@ async def test_an_update_that_fails_for_a_day_is_dropped(
     await asyncio.sleep(0.2)
     receiver.refuse(100)
     await sim.advance(24 * HOUR)
+    await receiver.count(3)
     await settled(sim)
+    await sim.advance(HOUR)
+    await asyncio.sleep(0.2)
+    assert len(receiver.received) == 3
 
 
 async def test_an_answer_may_ask_for_a_method(
@@ -282,11 +285,11 @@ async def test_a_wrong_webhook_is_refused(
     assert (await api("getWebhookInfo"))["result"]["url"] == ""
 
 
+@pytest.mark.usefixtures("restored")
 async def test_a_webhook_that_is_away_gets_its_updates_later(
-    process: SimProcess, sim: SimClient, api: Call, receiver: Receiver
+    sim: SimClient, api: Call, receiver: Receiver
 ) -> None:
     """Nobody listens at first: the update waits, and the reason is told."""
-    del process
     port = receiver.url.split(":")[2].split("/")[0]
     nobody = receiver.url.replace(port, "1")
     await api("setWebhook", url=nobody)

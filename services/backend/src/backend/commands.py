@@ -1,27 +1,28 @@
 """What the backend does with `command_received`: it stores each command once."""
 
-import structlog
+from collections.abc import Sequence
+
 from sqlalchemy import insert
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from backend.database import now, storable
-from backend.inbox import once
+from backend.inbox import Inbox
 from backend.tables import commands
-from shared.generated.events import Delivery, subscribe_command_received
+from shared.generated.events import Delivery, Limits, subscribe_command_received
 from shared.generated.schemas import CommandReceived
-
-log = structlog.get_logger(__name__)
 
 GROUP = "backend"
 """The consumer group; every backend process is a member."""
 HANDLER = "store_command"
+LIMITS = Limits(in_hand=128, concurrency=128)
+"""Commands that wait for the database together share one transaction."""
 
 
 class CommandStore:
     """Stores commands in the table `commands`."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+        self._inbox = Inbox(engine, HANDLER, insert_commands)
 
     async def store(self, event: CommandReceived, delivery: Delivery) -> None:
         """Store the command, unless an earlier delivery of the same event has.
@@ -30,21 +31,28 @@ class CommandStore:
             TryLater: The database cannot take it now.
             sqlalchemy.exc.DBAPIError: The database will never take it.
         """
-        event_id = delivery.event_id
-        async with once(self._engine, handler=HANDLER, event_id=event_id) as connection:
-            if connection is not None:
-                row = {
-                    "event_id": event_id,
-                    "user_id": event.user_id,
-                    "command": storable(event.command),
-                    "args": [storable(word) for word in event.args],
-                    "sent_at": event.timestamp,
-                    "stored_at": now(),
-                }
-                await connection.execute(insert(commands).values(**row))
-        log.info("command stored" if connection else "command known", event_id=event_id)
+        await self._inbox.take(delivery.event_id, event)
+
+
+async def insert_commands(
+    connection: AsyncConnection, events: Sequence[tuple[str, CommandReceived]]
+) -> None:
+    """Insert a row for each command, given with the id of its event."""
+    moment = now()
+    rows = [
+        {
+            "event_id": event_id,
+            "user_id": event.user_id,
+            "command": storable(event.command),
+            "args": [storable(word) for word in event.args],
+            "sent_at": event.timestamp,
+            "stored_at": moment,
+        }
+        for event_id, event in events
+    ]
+    await connection.execute(insert(commands), rows)
 
 
 def subscribe(engine: AsyncEngine) -> None:
     """Register the handler with the broker; it runs once the broker's consumers are started."""
-    subscribe_command_received(group=GROUP)(CommandStore(engine).store)
+    subscribe_command_received(group=GROUP, limits=LIMITS)(CommandStore(engine).store)

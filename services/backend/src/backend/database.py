@@ -3,18 +3,20 @@
 import asyncio
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import Table, event, make_url, text
+from sqlalchemy import Column, Table, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from backend.failures import describe, is_away
 
 log = structlog.get_logger(__name__)
+
+K = TypeVar("K")
 
 CONNECT_TIMEOUT = 5.0
 """Seconds for one try to connect, and for a connection of the pool to become free."""
@@ -82,15 +84,16 @@ async def probe(engine: AsyncEngine) -> None:
         await connection.execute(text("SELECT 1"))
 
 
-async def insert_once(connection: AsyncConnection, table: Table, values: Mapping[str, Any]) -> bool:
-    """Insert a row unless one with the same unique key is there; say whether it was inserted.
+async def insert_new(
+    connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]], key: Column[K]
+) -> list[K]:
+    """Insert the rows whose unique key is not there yet, and return the `key` of each of these.
 
     The unique constraint decides, so any number of writers at once agree on one of them.
     """
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
-    inserted = await connection.execute(statement)
-    return bool(inserted.rowcount == 1)
+    statement = dialect.insert(table).on_conflict_do_nothing().returning(key)
+    return list((await connection.execute(statement, list(rows))).scalars())
 
 
 def now() -> datetime:

@@ -1,41 +1,115 @@
 """Exactly-once effects: an event's id is stored in the transaction that has its effect.
 
 A handler may be given an event twice. The inbox row decides which time counts: it is inserted
-first, and where it is there already, nothing else happens.
+first, and where it is there already, the event has no effect any more. Events that arrive while a
+transaction is under way share the next one, so that a backlog costs a few round trips and one
+flush to disk a group, and a single event waits for nobody.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from backend.database import insert_once, now
+from backend.database import insert_new, now
 from backend.failures import blames_data, describe, is_of_database
 from backend.tables import inbox
 from shared.generated.events import TryLater
 
+log = structlog.get_logger(__name__)
 
-@asynccontextmanager
-async def once(
-    engine: AsyncEngine, *, handler: str, event_id: str
-) -> AsyncIterator[AsyncConnection | None]:
-    """Open the transaction in which a handler has its effect, or give None: it had it before.
+E = TypeVar("E")
+
+Effect = Callable[[AsyncConnection, Sequence[tuple[str, E]]], Awaitable[None]]
+"""What new events do, given their ids and themselves, inside a transaction."""
+
+
+@dataclass(slots=True)
+class _Waiting(Generic[E]):
+    """One event, and the handler that waits for its outcome."""
+
+    event_id: str
+    event: E
+    outcome: asyncio.Future[None] = field(default_factory=asyncio.Future)
+
+
+class Inbox(Generic[E]):
+    """Lets the events of one handler have their effect, each once.
 
     Args:
-        engine: The database.
-        handler: Who handles; each handler sees each event once.
-        event_id: The event.
-
-    Raises:
-        TryLater: The database is away, full or not migrated: the event is not to blame.
-        sqlalchemy.exc.DBAPIError: The event cannot be stored as it is.
+        engine: The database of the inbox and of the effect.
+        handler: Who handles; every handler sees every event once.
+        effect: What an event does.
     """
-    row = {"handler": handler, "event_id": event_id, "handled_at": now()}
-    try:
-        async with engine.begin() as connection:
-            fresh = await insert_once(connection, inbox, row)
-            yield connection if fresh else None
-    except Exception as error:
-        if is_of_database(error) and not blames_data(error):
-            raise TryLater(describe(error)) from error
-        raise
+
+    def __init__(self, engine: AsyncEngine, handler: str, effect: Effect[E]) -> None:
+        self._engine = engine
+        self._handler = handler
+        self._effect = effect
+        self._queue: list[_Waiting[E]] = []
+        self._turn = asyncio.Lock()
+
+    async def take(self, event_id: str, event: E) -> None:
+        """Return once the event has had its effect, now or before, and that is durable.
+
+        Raises:
+            TryLater: The database is away, full or not migrated: the event is not to blame.
+            sqlalchemy.exc.DBAPIError: The event cannot be stored as it is.
+        """
+        waiting = _Waiting(event_id, event)
+        self._queue.append(waiting)
+        async with self._turn:
+            # Whoever waited for the turn may find that the one before took its event along.
+            if not waiting.outcome.done():
+                group, self._queue = self._queue, []
+                await self._settle(group)
+        await waiting.outcome
+
+    async def _settle(self, group: list[_Waiting[E]]) -> None:
+        """Handle a group in one transaction; one event's fault does not touch the others."""
+        try:
+            await self._transact(group)
+        except Exception as error:  # noqa: BLE001 — it goes to whoever waits for it
+            if blames_data(error) and len(group) > 1:
+                for waiting in group:
+                    await self._settle([waiting])
+                return
+            if is_of_database(error) and not blames_data(error):
+                error = TryLater(describe(error))
+            for waiting in group:
+                _end(waiting, error)
+        except BaseException:
+            for waiting in group:
+                _end(waiting, TryLater("the process is stopping"))
+            raise
+        else:
+            for waiting in group:
+                _end(waiting, None)
+
+    async def _transact(self, group: list[_Waiting[E]]) -> None:
+        # In the order of their keys, so that two processes do not wait for each other in a circle.
+        events = {waiting.event_id: waiting.event for waiting in group}
+        moment = now()
+        rows = [
+            {"handler": self._handler, "event_id": event_id, "handled_at": moment}
+            for event_id in sorted(events)
+        ]
+        async with self._engine.begin() as connection:
+            new = set(await insert_new(connection, inbox, rows, inbox.c.event_id))
+            if new:
+                await self._effect(connection, [pair for pair in events.items() if pair[0] in new])
+        fresh = [event_id for event_id in events if event_id in new]
+        log.info("events handled", handler=self._handler, new=fresh, known=len(events) - len(new))
+
+
+def _end(waiting: _Waiting[E], error: BaseException | None) -> None:
+    """Give a handler its outcome, unless it has gone away."""
+    if waiting.outcome.done():
+        return
+    if error is None:
+        waiting.outcome.set_result(None)
+    else:
+        waiting.outcome.set_exception(error)

@@ -6,7 +6,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from backend.database import insert_once, now, storable
+from backend.database import insert_new, now, storable
 from backend.problems import Refusal
 from backend.tables import users
 from shared.generated.schemas import User, UserCreate
@@ -25,8 +25,8 @@ class Users:
         user = User(**body.model_dump(), registered_at=now())
         row = {key: _storable(value) for key, value in user.model_dump().items()}
         async with self._engine.begin() as connection:
-            fresh = await insert_once(connection, users, row)
-        if not fresh:
+            new = await insert_new(connection, users, [row], users.c.id)
+        if not new:
             raise Refusal(HTTPStatus.CONFLICT, f"the user {body.id} is registered already")
         log.info("user registered", user_id=body.id)
         return user

@@ -15,6 +15,7 @@ from telegram_sim.overlaps import Peer
 from telegram_sim.parameters import Parameters, read_parameters
 from telegram_sim.serial import Json, encode
 from telegram_sim.simulator import Simulator
+from telegram_sim.state import StateError
 
 LOGGED_OUT = ApiError(400, "Logged out")
 NOT_IN_A_REPLY = frozenset({"setwebhook", "deletewebhook", "close", "logout"})
@@ -24,6 +25,7 @@ ERROR_NAMES = {
     503: "Service Unavailable",
     504: "Gateway Timeout",
 }
+SERVER_ERROR = ApiError(500, ERROR_NAMES[500])
 NOT_FOUND = ApiError(404, "Not Found")
 
 
@@ -80,6 +82,8 @@ class BotApi:
             body = await self._carry_out(request, name)
         except ApiError as problem:
             return refusal(problem)
+        except StateError:  # the process is about to end because of it
+            return refusal(SERVER_ERROR)
         return web.Response(body=body, content_type="application/json")
 
     async def _carry_out(self, request: web.Request, name: str) -> bytes:

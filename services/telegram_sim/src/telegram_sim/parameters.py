@@ -7,7 +7,7 @@ text in a JSON body is that value's JSON.
 import json
 import re
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import unquote
 
 from aiohttp import BodyPartReader, web
 
@@ -104,7 +104,19 @@ async def read_parameters(request: web.Request) -> Parameters:
 
 
 def _from_form(text: str) -> dict[str, str]:
-    return dict(reversed(parse_qsl(text, keep_blank_values=True, errors="surrogateescape")))
+    """Return what a form says; of a name that comes twice, the first value."""
+    values: dict[str, str] = {}
+    for pair in text.split("&"):
+        if pair:
+            name, _, value = pair.partition("=")
+            values.setdefault(_unescaped(name), _unescaped(value))
+    return values
+
+
+def _unescaped(text: str) -> str:
+    if "+" in text:
+        text = text.replace("+", " ")
+    return unquote(text, errors="surrogateescape") if "%" in text else text
 
 
 def _from_json(body: bytes) -> dict[str, str]:

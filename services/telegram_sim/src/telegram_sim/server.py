@@ -16,6 +16,7 @@ from telegram_sim.state import State, StateError, StateFile
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 GRACE_PERIOD = 2.0
+LONGEST_REQUEST_LINE = 64 * 1024  # a whole message may come in the query
 
 
 class ListenError(Exception):
@@ -71,6 +72,7 @@ async def serve(settings: Settings) -> None:
             application(simulator),
             access_log=None,
             handler_cancellation=True,
+            max_line_size=LONGEST_REQUEST_LINE,
             shutdown_timeout=GRACE_PERIOD,
         )
         await runner.setup()

@@ -134,6 +134,8 @@ class Simulator:
     def put(self, bot: Bot, chat: Chat, message: Message, event: str = "message") -> None:
         """Add a message to a chat, or put a changed one in its place, and tell who watches."""
         gone = chat.add(message, self.settings.history)
+        if not self.state.keeps and not self.feed.watched:
+            return
         extra = encode({**message.extra, "from_bot": message.from_bot})
         self.state.put_message(bot.id, chat.id, message.id, message.body, extra)
         for message_id in gone:
@@ -191,7 +193,7 @@ class Simulator:
             message = Message(message_id, kept.pop("from_bot"), body, kept)
             self.bots[owner].chats[chat_id].add(message, self.settings.history)
         for owner, *values in state.rows(
-            "SELECT bot, id, kind, body, expires, queue FROM updates ORDER BY place"
+            "SELECT bot, id, kind, body, expires, queue FROM updates ORDER BY bot, id"
         ):
             self.bots[owner].updates.restore(Update(*values))
 

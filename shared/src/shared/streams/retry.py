@@ -46,6 +46,11 @@ class Outage:
     since: float | None = None
 
     @property
+    def lasts(self) -> bool:
+        """Whether the last try failed."""
+        return self.since is not None
+
+    @property
     def seconds(self) -> float:
         """Return for how long it has lasted; 0 where the last try worked."""
         return 0.0 if self.since is None else monotonic() - self.since

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from telegram_sim.errors import BadRequestError
-from telegram_sim.text import Entity, utf16_length
+from telegram_sim.text import Entity, trimmed, utf16_length
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +19,10 @@ class Formatted:
 
         White space at the front that an entity covers stays.
         """
+        if not self.entities:
+            return Formatted(trimmed(self.text), [])
         text = self.text.rstrip()
-        first = min((entity["offset"] for entity in self.entities), default=len(text))
+        first = min(entity["offset"] for entity in self.entities)
         front = len(text) - len(text.lstrip(" \n"))
         gone = min(front, first)
         text = text[gone:]

@@ -12,7 +12,7 @@ from telegram_sim.errors import BadRequestError
 from telegram_sim.methods.call import TRUE, Call, Result
 from telegram_sim.polling import LONGEST_POLL, MOST_UPDATES
 from telegram_sim.serial import Json, encode
-from telegram_sim.webhooks import verification
+from telegram_sim.webhook import verification
 
 LONGEST_SECRET = 256
 SECRET = re.compile(r"[A-Za-z0-9_-]*")
@@ -24,13 +24,15 @@ async def get_updates(call: Call) -> Result:
     if bot.profile.webhook is not None:
         await bot.polling.refuse()
     choose_kinds(call)
-    updates = await bot.polling.get_updates(
-        offset=parameters.clamped("offset", 0, -(2**31), 2**31 - 1),
-        limit=parameters.clamped("limit", MOST_UPDATES, 1, MOST_UPDATES),
-        wait=parameters.clamped("timeout", 0, 0, LONGEST_POLL),
-        peer=call.peer,
-    )
-    bot.changed()
+    try:
+        updates = await bot.polling.get_updates(
+            offset=parameters.clamped("offset", 0, -(2**31), 2**31 - 1),
+            limit=parameters.clamped("limit", MOST_UPDATES, 1, MOST_UPDATES),
+            wait=parameters.clamped("timeout", 0, 0, LONGEST_POLL),
+            peer=call.peer,
+        )
+    finally:
+        bot.changed()
     return Result(b"[%s]" % b",".join(updates))
 
 

@@ -1,55 +1,30 @@
-"""The control API over HTTP: /sim/…, JSON in and out.
-
-Every answer is `{"ok": true, "result": …}` or `{"ok": false, "error": "…"}` with a status of 400,
-404 or 409. A request that changes something is answered when the change is on the disk.
-"""
+"""Control requests about chats: what people do in them, and what was written there."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
-
-from aiohttp import web
 
 from telegram_sim.bots import Bot
 from telegram_sim.chats import GROUP, PRIVATE, Chat, Message
-from telegram_sim.overview import overview
-from telegram_sim.people import (
-    PeopleError,
-    Written,
-    block,
-    edit,
-    inject,
-    open_chat,
-    press,
-    write,
-)
-from telegram_sim.requests import (
-    Fields,
-    RequestError,
-    read_fault,
-    read_limits,
-    read_user,
-    read_writing,
-    read_writings,
-)
-from telegram_sim.serial import Json, decode, encode
+from telegram_sim.control.fields import Fields, RequestError
+from telegram_sim.control.readings import read_user, read_writing, read_writings
+from telegram_sim.control.routes import Routes
+from telegram_sim.people import Written, block, edit, inject, open_chat, press, write
+from telegram_sim.serial import Json, decode
 from telegram_sim.simulator import Simulator
 
-Handler = Callable[[Fields], Awaitable[Any]]
 LONGEST_WAIT = 600.0
 WRITINGS_AT_ONCE = 500
 
 
-class ControlApi:
-    """Answers every control request."""
+class ChatRequests:
+    """Answers requests about chats."""
 
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
 
-    def add_to(self, app: web.Application) -> None:
-        """Make an application answer control requests."""
-        for method, path, handler in (
-            ("GET", "/sim/overview", self.overview),
+    def routes(self) -> Routes:
+        """Return which request is answered by what."""
+        return (
             ("GET", "/sim/chats", self.chats),
             ("POST", "/sim/chats", self.open_chat),
             ("GET", "/sim/users", self.users),
@@ -58,47 +33,15 @@ class ControlApi:
             ("POST", "/sim/write", self.write),
             ("POST", "/sim/write_many", self.write_many),
             ("POST", "/sim/edit", self.edit),
-            ("POST", "/sim/inject", self.inject),
             ("POST", "/sim/press", self.press),
             ("GET", "/sim/press", self.press_answer),
             ("POST", "/sim/block", self.block),
-            ("POST", "/sim/clock", self.clock),
-            ("GET", "/sim/faults", self.faults),
-            ("POST", "/sim/faults", self.add_fault),
-            ("DELETE", "/sim/faults", self.clear_faults),
-            ("DELETE", "/sim/faults/{id}", self.remove_fault),
-            ("GET", "/sim/limits", self.limits),
-            ("PUT", "/sim/limits", self.set_limits),
-        ):
-            app.router.add_route(method, path, self._answering(handler))
-
-    def _answering(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
-        async def answer(request: web.Request) -> web.Response:
-            try:
-                result = await handler(await Fields.of(request))
-                await self._simulator.state.settled()
-            except (RequestError, PeopleError) as problem:
-                body: Json = {"ok": False, "error": str(problem)}
-                status = getattr(problem, "status", 400)
-                return web.Response(
-                    body=encode(body), status=status, content_type="application/json"
-                )
-            return web.Response(
-                body=encode({"ok": True, "result": result}), content_type="application/json"
-            )
-
-        return answer
-
-    async def overview(self, fields: Fields) -> Any:
-        """Return how everything stands; with a token, only that bot."""
-        named = bool(fields.text("token", ""))
-        bots = [self._bot(fields)] if named else list(self._simulator.bots.values())
-        fields.finish()
-        return overview(self._simulator, bots)
+            ("POST", "/sim/inject", self.inject),
+        )
 
     async def chats(self, fields: Fields) -> Any:
         """Return a bot's chats."""
-        bot = self._bot(fields)
+        bot = fields.bot(self._simulator)
         fields.finish()
         return [
             {
@@ -111,7 +54,7 @@ class ControlApi:
 
     async def open_chat(self, fields: Fields) -> Any:
         """Open an empty chat: a new user's private one, or a new group."""
-        bot = self._bot(fields)
+        bot = fields.bot(self._simulator)
         kind, name = fields.text("kind"), fields.text("name").strip()
         fields.finish()
         if kind not in {PRIVATE, GROUP} or not name:
@@ -126,16 +69,16 @@ class ControlApi:
 
     async def messages(self, fields: Fields) -> Any:
         """Return a chat's messages."""
-        chat = self._chat(fields)
+        chat = fields.bot(self._simulator).chats.get(fields.integer("chat"))
         after = fields.integer("after", 0)
-        limit = fields.integer("limit", 0)
+        limit = max(0, fields.integer("limit", 0))
         fields.finish()
         found = list(chat.after(after)) if chat is not None else []
         return [shown(message) for message in (found[-limit:] if limit else found)]
 
     async def wait(self, fields: Fields) -> Any:
         """Return the bot's first message after a number, or null when it does not come in time."""
-        bot = self._bot(fields)
+        bot = fields.bot(self._simulator)
         chat_id = fields.integer("chat")
         after = fields.integer("after", 0)
         timeout = min(fields.number("timeout", 10.0), LONGEST_WAIT)
@@ -153,14 +96,14 @@ class ControlApi:
 
     async def write(self, fields: Fields) -> Any:
         """Write as a person."""
-        bot = self._bot(fields)
+        bot = fields.bot(self._simulator)
         writing = read_writing(fields)
         fields.finish()
         return written(write(self._simulator, bot, writing))
 
     async def write_many(self, fields: Fields) -> Any:
         """Write many messages, for load."""
-        bot = self._bot(fields)
+        bot = fields.bot(self._simulator)
         writings = read_writings(fields)
         fields.finish()
         numbers: list[int | None] = []
@@ -178,27 +121,15 @@ class ControlApi:
 
     async def edit(self, fields: Fields) -> Any:
         """Edit a person's message."""
-        bot = self._bot(fields)
+        bot = fields.bot(self._simulator)
         chat = self._known_chat(fields, bot)
         message_id, text = fields.integer("message_id"), fields.text("text")
         fields.finish()
         return written(edit(self._simulator, bot, chat, message_id, text))
 
-    async def inject(self, fields: Fields) -> Any:
-        """Put an update of any content before the bot."""
-        bot = self._bot(fields)
-        update = fields.object("update")
-        lifetime = fields.integer("expires_in", None)
-        fields.finish()
-        content = {kind: value for kind, value in update.items() if kind != "update_id"}
-        if len(content) != 1:
-            raise RequestError("update must have exactly one field besides update_id: its kind")
-        ((kind, value),) = content.items()
-        return {"update_id": inject(self._simulator, bot, kind, value, lifetime)}
-
     async def press(self, fields: Fields) -> Any:
         """Press a button as a person."""
-        bot = self._bot(fields)
+        bot = fields.bot(self._simulator)
         chat = self._known_chat(fields, bot)
         message_id, label = fields.integer("message_id"), fields.text("button")
         user = read_user(fields, default=chat.id if chat.id > 0 else None)
@@ -224,64 +155,23 @@ class ControlApi:
 
     async def block(self, fields: Fields) -> Any:
         """Have a user block the bot, or let it write again."""
-        bot = self._bot(fields)
+        bot = fields.bot(self._simulator)
         chat = self._known_chat(fields, bot)
         blocked = fields.flag("blocked", default=True)
         fields.finish()
         return {"update_id": block(self._simulator, bot, chat, blocked=blocked)}
 
-    async def faults(self, fields: Fields) -> Any:
-        """Return the faults that are there."""
+    async def inject(self, fields: Fields) -> Any:
+        """Put an update of any content before the bot."""
+        bot = fields.bot(self._simulator)
+        update = fields.object("update")
+        lifetime = fields.integer("expires_in", None)
         fields.finish()
-        return [fault.json() for fault in self._simulator.faults.all()]
-
-    async def add_fault(self, fields: Fields) -> Any:
-        """Add a fault."""
-        fault = read_fault(fields, self._simulator.clock)
-        fields.finish()
-        return self._simulator.faults.add(fault).json()
-
-    async def clear_faults(self, fields: Fields) -> Any:
-        """Remove every fault."""
-        fields.finish()
-        return {"removed": self._simulator.faults.clear()}
-
-    async def remove_fault(self, fields: Fields) -> Any:
-        """Remove one fault."""
-        fault_id = fields.integer("id")
-        fields.finish()
-        if not self._simulator.faults.remove(fault_id):
-            raise RequestError(f"there is no fault {fault_id}", status=404)
-        return {"removed": 1}
-
-    async def limits(self, fields: Fields) -> Any:
-        """Return how fast bots may send."""
-        fields.finish()
-        return self._simulator.limits.settings.json()
-
-    async def set_limits(self, fields: Fields) -> Any:
-        """Choose how fast bots may send; what is not named stays."""
-        limits = read_limits(fields, self._simulator.limits.settings)
-        fields.finish()
-        self._simulator.limit(limits)
-        return limits.json()
-
-    async def clock(self, fields: Fields) -> Any:
-        """Move the simulated time ahead."""
-        seconds = fields.number("advance")
-        fields.finish()
-        if seconds < 0:
-            raise RequestError("advance must not be negative: time does not go back")
-        self._simulator.advance(seconds)
-        clock = self._simulator.clock
-        return {"now": clock.now(), "shift": clock.shift}
-
-    def _bot(self, fields: Fields) -> Bot:
-        """Return the bot that a request names, or the only one there is."""
-        return fields.bot(self._simulator)
-
-    def _chat(self, fields: Fields) -> Chat | None:
-        return self._bot(fields).chats.get(fields.integer("chat"))
+        content = {kind: value for kind, value in update.items() if kind != "update_id"}
+        if len(content) != 1:
+            raise RequestError("update must have exactly one field besides update_id: its kind")
+        ((kind, value),) = content.items()
+        return {"update_id": inject(self._simulator, bot, kind, value, lifetime)}
 
     def _known_chat(self, fields: Fields, bot: Bot) -> Chat:
         chat_id = fields.integer("chat")
