@@ -36,6 +36,11 @@ def main() -> int:
         f"{os.cpu_count()} processors, load {load}; fsync {fsync_milliseconds():.2f} ms; medians "
         f"of {options.rounds} rounds in which all take turns; Redis with appendfsync always"
     )
+    if os.getloadavg()[0] > 2 * (os.cpu_count() or 1):
+        report.note(
+            "the machine is busy with other work: waiting for a turn hides what is measured; the "
+            "lines of processor time, and their ratios, hold nevertheless"
+        )
     for finding in report.findings:
         if finding.missed_by:
             beside = f" beside {finding.peer}" if finding.peer else ""
