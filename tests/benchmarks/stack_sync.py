@@ -140,9 +140,9 @@ def main() -> None:
     compose = has_compose()
     results = [measure(size, compose=compose) for size in SIZES]
     if options.json:
-        print(json.dumps([asdict(one) for one in results], indent=2))  # noqa: T201  it is the output
+        print(json.dumps([asdict(one) for one in results], indent=2))
     else:
-        print(table(results))  # noqa: T201  the same
+        print(table(results))
 
 
 if __name__ == "__main__":
