@@ -10,13 +10,15 @@ mode ?=
 service ?=
 upgrade ?=
 do ?=
+minutes ?=
+seed ?=
 base ?= origin/main
 json ?=
 rounds ?=
 seconds ?=
 part ?=
 
-.PHONY: help demo tests bench lint typecheck format
+.PHONY: help demo tests chaos bench lint typecheck format
 .PHONY: sync-services explain secrets generate-from-spec events-breaking
 .PHONY: docker-engine dev-start dev-stop log dead-letters lock
 
@@ -26,8 +28,11 @@ help: ## List every target
 demo: ## Run the whole stack here with an offline Telegram: no token, no Docker, no root
 	@$(RUN) -m demo
 
-tests: ## Run the test suites [suite=tg_bot|backend|telegram_sim|shared|infra|integration|e2e]
+tests: ## Run the test suites [suite=tg_bot|backend|telegram_sim|shared|infra|chaos|integration|e2e]
 	@$(RUN) -m infra.dev.suites $(suite)
+
+chaos: ## Kill every part under load and check that nothing is lost [minutes=60] [seed=N]
+	@$(RUN) -m tests.chaos $(if $(minutes),--minutes $(minutes)) $(if $(seed),--seed $(seed))
 
 bench: ## Measure Herald beside its peers, in minutes [json=1, rounds=N, seconds=N, part=publish|drain|consume]
 	@$(RUN) -m tests.benchmarks $(if $(json),--json) $(if $(rounds),--rounds $(rounds)) $(if $(seconds),--seconds $(seconds)) $(part)

@@ -7,6 +7,7 @@ of the developer's lock file; they are installed for the benchmark only.
 import hashlib
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
 
 from infra.dev.environment import LOCK, ROOT, find_uv, run
@@ -16,15 +17,17 @@ BOT_LOCK = ROOT / "services/tg_bot/requirements.txt"
 PEERS = ("aiogram", "python-telegram-bot", "faststream[redis]")
 
 
+@cache
 def bot_python() -> Path:
     """Return the interpreter of an environment like the bot's image, made where it is missing."""
     venv = _make("bench-bot", BOT_LOCK.read_bytes(), "sync", "--require-hashes", str(BOT_LOCK))
-    sources = [ROOT / "shared/src", ROOT / "services/tg_bot/src"]
-    (path_file,) = venv.glob("lib/python*/site-packages")
-    (path_file / "herald.pth").write_text("".join(f"{source}\n" for source in sources))
+    ours = ("./shared", "./services/tg_bot")
+    fresh = ("--no-deps", "--no-build-isolation", "--offline", "--no-cache", "--reinstall")
+    _pip(venv, "install", *fresh, *ours)
     return venv / "bin" / "python"
 
 
+@cache
 def peers_python() -> Path:
     """Return the interpreter of an environment with the peers, made where it is missing."""
     wanted = ("install", "--constraint", str(LOCK), *PEERS)
@@ -38,9 +41,13 @@ def _make(name: str, inputs: bytes, *command: str) -> Path:
     done = venv / "done"
     if not done.is_file():
         shutil.rmtree(venv, ignore_errors=True)
-        uv = find_uv()
-        run(uv, "venv", "--quiet", "--python", sys.executable, str(venv))
-        verb, *rest = command
-        run(uv, "pip", verb, "--quiet", "--python", str(venv), *rest)
+        run(find_uv(), "venv", "--quiet", "--python", sys.executable, str(venv))
+        _pip(venv, *command)
         done.touch()
     return venv
+
+
+def _pip(venv: Path, verb: str, *rest: str) -> None:
+    """Install into an environment; compiled, as in an image, so that no start pays for it."""
+    quiet = ("--quiet", "--compile-bytecode", "--python", str(venv))
+    run(find_uv(), "pip", verb, *quiet, *rest)

@@ -128,18 +128,18 @@ async def test_a_refused_update_comes_again_at_once_then_after_2_4_8_seconds(
     sim: SimClient, api: Call, receiver: Receiver
 ) -> None:
     """The pauses double; the order in the chat is kept meanwhile."""
-    receiver.refuse(4)
+    receiver.refuse(6)
     await api("setWebhook", url=receiver.url)
     await sim.write("/one")
     await sim.write("/two")
     await receiver.count(2)
-    for tries, pause in ((3, 2), (4, 4), (5, 8)):
+    for tries, pause in ((3, 2), (4, 4), (5, 8), (6, 16), (7, 32)):
         await asyncio.sleep(0.2)
         assert len(receiver.received) == tries - 1
         await sim.advance(pause)
         await receiver.count(tries)
-    await receiver.count(6)
-    assert receiver.texts() == [*["/one"] * 5, "/two"]
+    await receiver.count(8)
+    assert receiver.texts() == [*["/one"] * 7, "/two"]
 
 
 @pytest.mark.usefixtures("restored")
@@ -217,7 +217,11 @@ async def test_an_update_that_fails_for_a_day_is_dropped(
     await asyncio.sleep(0.2)
     receiver.refuse(100)
     await sim.advance(24 * HOUR)
+    await receiver.count(3)
     await settled(sim)
+    await sim.advance(HOUR)
+    await asyncio.sleep(0.2)
+    assert len(receiver.received) == 3
 
 
 async def test_an_answer_may_ask_for_a_method(

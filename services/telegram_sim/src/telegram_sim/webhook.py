@@ -245,7 +245,7 @@ def verification(certificate: str) -> ssl.SSLContext | bool:
 def _session(settings: WebhookSettings) -> aiohttp.ClientSession:
     resolver = _OneAddress(settings.ip_address) if settings.ip_address else None
     connector = aiohttp.TCPConnector(
-        limit=settings.max_connections,
+        limit=0,  # what is in flight is bounded by max_connections already
         resolver=resolver,
         ssl=verification(settings.certificate),
     )

@@ -20,12 +20,12 @@ from typing import Any, cast
 from urllib.parse import urlencode
 
 import structlog
-from telegram import Update
 from telegram.error import Conflict, InvalidToken, RetryAfter, TelegramError
 from telegram.ext import Application
 from telegram.request import BaseRequest
 
 from shared.generated.events import Lease
+from tg_bot.updates import parse_update
 
 log = structlog.get_logger(__name__)
 
@@ -201,7 +201,7 @@ class Poller:
     async def _handle_one(self, raw: dict[str, Any]) -> None:
         """Let the handlers have one update; it returns when what they caused is durable."""
         try:
-            update = Update.de_json(raw, self._application.bot)
+            update = parse_update(raw, self._application.bot)
         except Exception:
             log.exception("update not understood", update=raw["update_id"], fields=sorted(raw))
             return
