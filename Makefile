@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
+# Bytecode lies in .venv and __pycache__; without it every process of the stack starts half as fast.
+unexport PYTHONDONTWRITEBYTECODE
 RUN := $(PYTHON) infra/dev/environment.py && PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python
 
 # Options of the form name=value, passed on as they were given.
@@ -18,8 +20,13 @@ rounds ?=
 seconds ?=
 part ?=
 
+# What was given on the command line as name=value goes to the deploy verbs as it is.
+DEPLOY := $(RUN) -m deploy
+GIVEN = $(filter-out PYTHON=%,$(MAKEOVERRIDES))
+
 .PHONY: help demo tests chaos bench lint typecheck format
 .PHONY: sync-services explain secrets generate-from-spec events-breaking
+.PHONY: deploy rollback provision status logs exec releases audit drift unlock backup restore
 .PHONY: docker-engine dev-start dev-stop log dead-letters lock
 
 help: ## List every target
@@ -28,7 +35,7 @@ help: ## List every target
 demo: ## Run the whole stack here with an offline Telegram: no token, no Docker, no root
 	@$(RUN) -m demo
 
-tests: ## Run the test suites [suite=tg_bot|backend|telegram_sim|shared|infra|chaos|integration|e2e]
+tests: ## Run the test suites [suite=tg_bot|backend|telegram_sim|shared|infra|chaos|integration|e2e|deploy]
 	@$(RUN) -m infra.dev.suites $(suite)
 
 chaos: ## Kill every part under load and check that nothing is lost [minutes=60] [seed=N]
@@ -52,8 +59,8 @@ sync-services: ## Render services.yml into Compose files and .env.example [mode=
 explain: ## Show every resolved value of a service and where it came from [service=NAME]
 	@$(RUN) -m infra.stack explain $(service)
 
-secrets: ## Make the passwords that prod needs in secrets/, and name what you have to put there
-	@$(RUN) -m infra.stack secrets
+secrets: ## Make the passwords that prod needs in secrets/, or an environment's [env=NAME set=SECRET]
+	@$(if $(env),$(DEPLOY) secrets $(GIVEN),$(RUN) -m infra.stack secrets)
 
 generate-from-spec: ## Generate schemas, events and routers from the specs [mode=check]
 	@$(RUN) -m infra.codegen $(if $(mode),--mode $(mode))
@@ -76,5 +83,41 @@ log: ## Follow the logs of one service, or of all [service=NAME]
 dead-letters: ## Show, replay or drop what could not be published or handled [do="replay all"]
 	@$(RUN) -m infra.dev.dead_letters $(do)
 
-lock: ## Resolve the dependencies into hash-locked requirement files [upgrade=1]
-	@$(PYTHON) -m infra.dev.lock $(if $(upgrade),--upgrade)
+lock: ## Lock the dependencies by hash [upgrade=1], or a server against deploys [host=… reason=…]
+	@$(if $(host)$(env),$(DEPLOY) lock $(GIVEN),$(PYTHON) -m infra.dev.lock $(if $(upgrade),--upgrade))
+
+provision: ## Make a bare server ready [host=NAME | env=NAME, dry=1]
+	@$(DEPLOY) provision $(GIVEN)
+
+deploy: ## Release this checkout on servers [host=NAME | env=NAME, dry=1]
+	@$(DEPLOY) deploy $(GIVEN)
+
+rollback: ## Go back to the previous release [host=… to=RELEASE dry=1]
+	@$(DEPLOY) rollback $(GIVEN)
+
+status: ## What runs on a server; exits with 2 where it is not as released [host=…]
+	@$(DEPLOY) status $(GIVEN)
+
+logs: ## What a server's containers have written [host=… service=NAME lines=100 follow=1]
+	@$(DEPLOY) logs $(GIVEN)
+
+exec: ## Run a command in a server's container [host=… service=NAME command="…"]
+	@$(DEPLOY) exec $(GIVEN)
+
+releases: ## The releases that a server keeps [host=…]
+	@$(DEPLOY) releases $(GIVEN)
+
+audit: ## What was done on a server, as JSON lines [host=…]
+	@$(DEPLOY) audit $(GIVEN)
+
+drift: ## What differs from the release; exits with 2 where something does [host=…]
+	@$(DEPLOY) drift $(GIVEN)
+
+unlock: ## Let everybody deploy to a server again [host=…]
+	@$(DEPLOY) unlock $(GIVEN)
+
+backup: ## Save a server's Redis and PostgreSQL, on the server [host=…]
+	@$(DEPLOY) backup $(GIVEN)
+
+restore: ## Put a backup in place of a server's data [host=… from=BACKUP]
+	@$(DEPLOY) restore $(GIVEN)

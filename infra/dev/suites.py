@@ -56,6 +56,7 @@ KNOWN = (
     Suite("docker", "tests/docker", needs_docker=True),
     Suite("integration", "tests/integration", needs_docker=True),
     Suite("e2e", "tests/e2e", needs_docker=True),
+    Suite("deploy", "tests/deploy", needs_docker=True),
 )
 # A service that was scaffolded brings its suite along.
 SUITES = KNOWN + tuple(
