@@ -39,7 +39,7 @@ tests: ## Run the test suites [suite=tg_bot|backend|telegram_sim|shared|infra|ch
 chaos: ## Kill every part under load and check that nothing is lost [minutes=60] [seed=N]
 	@$(RUN) -m tests.chaos $(if $(minutes),--minutes $(minutes)) $(if $(seed),--seed $(seed))
 
-bench: ## Measure Herald beside its peers, in minutes [json=1, rounds=N, seconds=N, part=publish|drain|consume]
+bench: ## Measure Herald beside its peers, in minutes [json=1, rounds=N, seconds=N, part=publish|drain|consume|sync]
 	@$(RUN) -m tests.benchmarks $(if $(json),--json) $(if $(rounds),--rounds $(rounds)) $(if $(seconds),--seconds $(seconds)) $(part)
 
 lint: ## Check style, shell, Dockerfiles, schemas and drift of everything generated

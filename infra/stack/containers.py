@@ -207,7 +207,7 @@ class _Overlay:
         return NO_NEW_PRIVILEGES if self._overlay == "prod" else ("no-new-privileges",)
 
     def _restart(self) -> str:
-        return "unless-stopped" if self._overlay == "prod" else "on-failure:3"
+        return "always" if self._overlay == "prod" else "on-failure:3"
 
 
 def _healthcheck(health: Health | None) -> tuple[str, ...]:

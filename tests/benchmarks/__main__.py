@@ -9,11 +9,11 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import consuming, draining, publishing
+from tests.benchmarks import consuming, draining, publishing, syncing
 from tests.benchmarks.clocks import fsync_milliseconds
 from tests.benchmarks.findings import Finding, Report
 
-PARTS = ("publish", "drain", "consume")
+PARTS = ("publish", "drain", "consume", "sync")
 BIG = 100
 """From here on a value is shown without decimals."""
 
@@ -31,11 +31,18 @@ def main() -> int:
             draining.measure(report, options.rounds, options.seconds, say)
         if "consume" in options.parts:
             consuming.measure(report, options.rounds, say)
+        if "sync" in options.parts:
+            syncing.measure(report, options.rounds, say)
     load = ", ".join(f"{part:.1f}" for part in os.getloadavg())
     report.note(
         f"{os.cpu_count()} processors, load {load}; fsync {fsync_milliseconds():.2f} ms; medians "
         f"of {options.rounds} rounds in which all take turns; Redis with appendfsync always"
     )
+    if os.getloadavg()[0] > 2 * (os.cpu_count() or 1):
+        report.note(
+            "the machine is busy with other work: waiting for a turn hides what is measured; the "
+            "lines of processor time, and their ratios, hold nevertheless"
+        )
     for finding in report.findings:
         if finding.missed_by:
             beside = f" beside {finding.peer}" if finding.peer else ""

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 import random
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -19,7 +20,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Return what the command line asks for; exits with 64 where it makes no sense."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.chaos",
-        description="Kill every part again and again under load, and check that nothing is lost.",
+        description="Kill every part again and again under load, and check that nothing is lost. "
+        "Ctrl-C ends the faults and judges what there is.",
     )
     parser.add_argument("--minutes", type=float, default=0.0, help="go on for at least so long")
     parser.add_argument("--updates", type=int, default=10_000, help="send at least so many")
@@ -53,7 +55,10 @@ async def soak(asked: argparse.Namespace) -> int:
     plan = Plan(seed, asked.updates, asked.kills, asked.minutes * 60, asked.rate)
     say(f"seed={seed}")
     async with RIGS[asked.rig](asked.without) as rig:
-        result = await Run(rig, plan, say)()
+        run = Run(rig, plan, say)
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(signum, run.stop)
+        result = await run()
     say(f"\n{result.table()}")
     return 1 if result.verdict.broken else 0
 

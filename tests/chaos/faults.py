@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from tests.chaos.points import PUBLISHES
 from tests.chaos.rig import Rig, Worker
 from tests.chaos.rigs import WholePath
 
@@ -115,7 +116,7 @@ def _of_network(rig: Rig) -> list[Fault]:
         await asyncio.wait_for(strike.done.wait(), STRIKE_TIMEOUT)
 
     async def tear(chance: random.Random) -> None:
-        strike = rig.proxies["sender"].tear_commands(chance.randint(1, 3), b"EVALSHA")
+        strike = rig.proxies["sender"].tear_commands(chance.randint(1, 3), PUBLISHES)
         await asyncio.wait_for(strike.done.wait(), STRIKE_TIMEOUT)
 
     async def reset(chance: random.Random) -> None:
@@ -130,7 +131,7 @@ def _of_network(rig: Rig) -> list[Fault]:
         rig.proxies[end].restore()
 
     return [
-        Fault("redis", "lost replies to publishes", partial(lose, "sender", b"EVALSHA")),
+        Fault("redis", "lost replies to publishes", partial(lose, "sender", PUBLISHES)),
         Fault("redis", "lost replies to reads", partial(lose, "receiver", b"XREADGROUP")),
         Fault("redis", "lost replies to acknowledgements", partial(lose, "receiver", b"XACK")),
         Fault("redis", "torn publishes", tear),

@@ -17,25 +17,22 @@ AFTER_PUBLISH = "after publish"
 AFTER_READ = "after read"
 BEFORE_ACK = "after commit, before ack"
 AFTER_ACK = "after ack"
+PUBLISHES = b"}:id:"
+"""What only a publish has in it: the markers of its events."""
 
 
 def wrap_publisher() -> None:
     """Put points around the script call of every batch, and between its bytes and its reply."""
-    make = Publisher.__init__
     send = AbstractConnection.send_packed_command
-
-    def make_with_points(self: Publisher, client: Any) -> None:
-        make(self, client)
-        call: Any = after(before(self._publish, BEFORE_PUBLISH), AFTER_PUBLISH)
-        self._publish = call
 
     async def send_with_point(self: Any, command: Any, *args: Any, **kwargs: Any) -> None:
         await send(self, command, *args, **kwargs)
         chunks = [command] if isinstance(command, (bytes, str)) else command
-        if any(b"EVALSHA" in chunk for chunk in chunks if isinstance(chunk, bytes)):
+        if any(PUBLISHES in chunk for chunk in chunks if isinstance(chunk, bytes)):
             pass_point(WHILE_PUBLISHING)
 
-    _replace(Publisher, "__init__", make_with_points)
+    call = after(before(Publisher._send, BEFORE_PUBLISH), AFTER_PUBLISH)
+    _replace(Publisher, "_send", call)
     _replace(AbstractConnection, "send_packed_command", send_with_point)
 
 

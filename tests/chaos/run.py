@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from itertools import islice
 from time import monotonic
 
+from redis.exceptions import RedisError
+
 from tests.chaos.faults import Fault, deal, faults_of
 from tests.chaos.ledger import Verdict, judge
 from tests.chaos.rig import Rig
 
 USERS = 200
 FIRST_USER = 5000
+MOST_BEHIND = 1500
+"""Commands on their way beyond which no more are sent: a slow machine is given time."""
 SIZES = (1, 5, 20, 40, 100, 250)
 WORDS = ("привет", "🚀 launch", "שלום", "naïve café", "plain words", "'quoted' \"text\" \\ %s {}")
 
@@ -97,6 +101,11 @@ class Run:
         self._chance = random.Random(plan.seed)  # noqa: S311 — a repeatable sequence
         self._began = monotonic()
         self._episodes = 0
+        self._stopped = False
+
+    def stop(self) -> None:
+        """End early: no more faults after this episode, then judge what there is."""
+        self._stopped = True
 
     async def __call__(self) -> Result:
         """Carry it out; returns when everything was judged."""
@@ -122,6 +131,8 @@ class Run:
         return Result(self._plan.seed, took, self._episodes, self._faults(), verdict)
 
     def _is_complete(self) -> bool:
+        if self._stopped:
+            return True
         plan = self._plan
         kills = sum(count for name, count in self._faults().items() if "SIGKILL" in name)
         elapsed = monotonic() - self._began
@@ -156,8 +167,18 @@ class Run:
                 number += 1
                 user = FIRST_USER + chance.randrange(USERS)
                 await self._rig.hand_over_bad(user, f"/command {number} bad")
+            while await self._behind() > MOST_BEHIND:
+                await asyncio.sleep(0.2)
             due = max(due + len(burst) / self._plan.rate, monotonic() - 1.0)
             await asyncio.sleep(max(0.0, due - monotonic()))
+
+    async def _behind(self) -> int:
+        """Return how many commands are on their way; 0 where Redis is away and cannot tell."""
+        try:
+            left, (lag, pending) = await self._rig.remaining()
+        except RedisError:
+            return 0
+        return left + (lag or 0) + pending
 
     async def _settle(self) -> bool:
         """Wait until nothing is on its way any more."""

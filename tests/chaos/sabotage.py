@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import shared.streams.publisher as publishing
-from shared.streams.consumer import _Loop
+from shared.streams.consumer import Delivery, _Loop
 from shared.streams.group import Group
 from shared.streams.publisher import Publisher
 
@@ -57,14 +57,13 @@ def keeping_order() -> None:
 
 def acknowledging_late() -> None:
     """Acknowledge what was read, not what was handled."""
-    take = _Loop._take
+    handle = _Loop._handle
 
-    def acknowledge_first(self: _Loop[Any], entries: list[Any]) -> None:
-        for entry in entries:
-            self._acknowledge(entry.id)
-        take(self, entries)
+    async def acknowledge_first(self: _Loop[Any], event: Any, delivery: Delivery) -> None:
+        await self._group.acknowledge([delivery.entry_id])
+        await handle(self, event, delivery)
 
-    _replace(_Loop, "_take", acknowledge_first)
+    _replace(_Loop, "_handle", acknowledge_first)
 
 
 def claiming() -> None:
@@ -78,8 +77,10 @@ def claiming() -> None:
 
 def the_inbox() -> None:
     """Store each delivery, whether or not its event was stored before."""
-    # The consumer runs as a script, so its class is that of the main module.
-    _replace(sys.modules["__main__"].Store, "is_new", lambda _self, _event_id: True)
+    # The consumer runs as a script, so its class is that of the main module; others have none.
+    store = getattr(sys.modules["__main__"], "Store", None)
+    if store is not None:
+        _replace(store, "is_new", lambda _self, _event_id: True)
 
 
 def telling_the_sender() -> None:

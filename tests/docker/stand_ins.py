@@ -126,8 +126,10 @@ def build_base() -> None:
         archive = folder / "base.tar"
         hooks = []
         for name, content in base_files().items():
-            (folder / Path(name).name).write_bytes(content)
-            hooks.append(f"--customize-hook=upload {folder / Path(name).name} {name}")
+            file = folder / Path(name).name
+            file.write_bytes(content)
+            file.chmod(0o644)
+            hooks.append(f"--customize-hook=upload {file} {name}")
         source = f"deb {debian.mirror()} {SUITE} main"
         command = ("mmdebstrap", *BASE_OPTIONS, *hooks, SUITE, str(archive), source)
         run(f"making a stand-in for {BASE}", command)

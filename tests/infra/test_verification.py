@@ -29,7 +29,7 @@ def file() -> ComposeFile:
         ("retries: 30", 'retries: "30"', "retries is '30' and should be 30"),
         ("  postgres:", "  redis:", "a key stands twice"),
         ("services:", "services: [", "wrote no YAML"),
-        ("restart: unless-stopped", "restart: unless-stopped\n    privileged: true", "too much"),
+        ("restart: always", "restart: always\n    privileged: true", "too much"),
     ],
 )
 def test_a_wrong_template_is_told_with_the_place(

@@ -331,6 +331,22 @@ async def test_a_pressed_button_can_be_answered_once(sim: SimClient, api: Call) 
     assert (seen.text, seen.show_alert) == ("Done", True)
 
 
+@pytest.mark.usefixtures("restored")
+async def test_a_press_is_answered_by_its_bot_and_in_time(
+    sim: SimClient, api: Call, url: str, token: str, http: aiohttp.ClientSession
+) -> None:
+    """Another bot cannot answer it, and after 150 seconds nobody can."""
+    await sim.write("/start", user=ADA)
+    keyboard = {"inline_keyboard": [[{"text": "Yes", "callback_data": "y"}]]}
+    sent = (await api("sendMessage", chat_id=7, text="Sure?", reply_markup=keyboard))["result"]
+    pressed = await sim.press(7, sent["message_id"], "y")
+    answer = {"callback_query_id": pressed.callback_query_id}
+    async with http.post(f"{url}/bot8{token}/answerCallbackQuery", json=answer) as response:
+        assert response.status == 400
+    await sim.advance(151)
+    assert (await api("answerCallbackQuery", **answer))["error_code"] == 400
+
+
 async def test_an_unknown_callback_query_cannot_be_answered(api: Call) -> None:
     """The wording is the one for a query that is too old."""
     answer = await api("answerCallbackQuery", callback_query_id="12345")

@@ -99,7 +99,7 @@ async def test_a_state_file_that_cannot_be_had_is_one_line_and_exit_code_74(
 
 @pytest.mark.parametrize("signal", ["SIGTERM", "SIGINT"])
 async def test_a_signal_ends_it_with_exit_code_0(signal: str) -> None:
-    """Even while a long poll waits, and with nothing on standard error."""
+    """Soon, even while a long poll waits, and with nothing on standard error."""
     environ = {**os.environ, "SIM_PORT": "0", "SIM_LOG_FORMAT": "json"}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "telegram_sim"),
@@ -115,11 +115,14 @@ async def test_a_signal_ends_it_with_exit_code_0(signal: str) -> None:
         poll = asyncio.create_task(
             session.get(f"{line['url']}/bot{TOKEN}/getUpdates", params={"timeout": "50"})
         )
+        query = {"token": TOKEN, "chat": "7", "timeout": "120"}
+        wait = asyncio.create_task(session.get(f"{line['url']}/sim/wait", params=query))
         await asyncio.sleep(0.3)
         process.send_signal(getattr(__import__("signal"), signal))
         response = await asyncio.wait_for(poll, 30)
         assert (await response.json())["result"] == []
-    _, err = await asyncio.wait_for(process.communicate(), 30)
+        _, err = await asyncio.wait_for(process.communicate(), 20)
+        wait.cancel()
     assert (process.returncode, err) == (0, b"")
 
 

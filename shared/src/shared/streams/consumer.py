@@ -40,6 +40,9 @@ log = structlog.get_logger(__name__)
 
 M = TypeVar("M", bound=BaseModel)
 
+CLAIM_AGAIN = 0.5
+"""Seconds between two rounds of claiming while there is more than one round can take."""
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
@@ -292,12 +295,16 @@ class _Loop(Generic[M]):
         next_tidy = monotonic()
         while True:
             check_cancelled()
+            pause = self._limits.claim_after / 3
             try:
                 if self._in_hand:
                     await self._group.keep(self._in_hand)
-                room = self._limits.in_hand - len(self._in_hand)
+                # Room of its own: a backlog that fills the reader's must not hold this back.
+                room = 2 * self._limits.in_hand - len(self._in_hand)
                 if room > 0 and not self.stopping.is_set():
-                    self._take(await self._group.claim(room, self._limits.claim_after))
+                    abandoned = await self._group.claim(room, self._limits.claim_after)
+                    self._take(abandoned)
+                    pause = CLAIM_AGAIN if len(abandoned) == room else pause
                 if monotonic() >= next_tidy:
                     trimmed, forgotten = await self._group.tidy(self._limits.retention)
                     next_tidy = monotonic() + self._limits.tidy_every
@@ -305,7 +312,7 @@ class _Loop(Generic[M]):
                         log.info("stream tidied", trimmed=trimmed, consumers=forgotten)
             except UNKNOWN as error:
                 log.debug("housekeeping put off", reason=describe(error))
-            await asyncio.sleep(self._limits.claim_after / 3)
+            await asyncio.sleep(pause)
 
     async def _pause(self, seconds: float) -> None:
         """Sleep, but no longer than until the stop."""
