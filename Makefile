@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
+# Bytecode lies in .venv and __pycache__; without it every process of the stack starts half as fast.
+unexport PYTHONDONTWRITEBYTECODE
 RUN := $(PYTHON) infra/dev/environment.py && PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python
 
 # Options of the form name=value, passed on as they were given.
@@ -9,10 +11,23 @@ suite ?=
 mode ?=
 service ?=
 upgrade ?=
+do ?=
+minutes ?=
+seed ?=
 base ?= origin/main
+json ?=
+rounds ?=
+seconds ?=
+part ?=
 
-.PHONY: help demo tests lint typecheck format sync-services generate-from-spec events-breaking \
-	docker-engine dev-start dev-stop log lock
+# What was given on the command line as name=value goes to the deploy verbs as it is.
+DEPLOY := $(RUN) -m deploy
+GIVEN = $(filter-out PYTHON=%,$(MAKEOVERRIDES))
+
+.PHONY: help demo tests chaos bench lint typecheck format
+.PHONY: sync-services explain secrets generate-from-spec events-breaking
+.PHONY: deploy rollback provision status logs exec releases audit drift unlock backup restore
+.PHONY: docker-engine dev-start dev-stop log dead-letters lock
 
 help: ## List every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-20s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,20 +35,32 @@ help: ## List every target
 demo: ## Run the whole stack here with an offline Telegram: no token, no Docker, no root
 	@$(RUN) -m demo
 
-tests: ## Run the test suites [suite=tg_bot|backend|telegram_sim|shared|infra|integration|e2e]
+tests: ## Run the test suites [suite=tg_bot|backend|telegram_sim|shared|infra|chaos|integration|e2e|deploy]
 	@$(RUN) -m infra.dev.suites $(suite)
+
+chaos: ## Kill every part under load and check that nothing is lost [minutes=60] [seed=N]
+	@$(RUN) -m tests.chaos $(if $(minutes),--minutes $(minutes)) $(if $(seed),--seed $(seed))
+
+bench: ## Measure Herald beside its peers, in minutes [json=1, rounds=N, seconds=N, part=publish|drain|consume|sync]
+	@$(RUN) -m tests.benchmarks $(if $(json),--json) $(if $(rounds),--rounds $(rounds)) $(if $(seconds),--seconds $(seconds)) $(part)
 
 lint: ## Check style, shell, Dockerfiles, schemas and drift of everything generated
 	@$(RUN) -m infra.dev.lint
 
 typecheck: ## Check types (mypy strict)
-	@$(RUN) -m mypy
+	@$(RUN) -m infra.dev.typecheck
 
 format: ## Format the Python sources and apply safe fixes
 	@$(RUN) -m infra.dev.format
 
 sync-services: ## Render services.yml into Compose files and .env.example [mode=check|create]
 	@$(RUN) -m infra.stack sync $(if $(mode),--mode $(mode))
+
+explain: ## Show every resolved value of a service and where it came from [service=NAME]
+	@$(RUN) -m infra.stack explain $(service)
+
+secrets: ## Make the passwords that prod needs in secrets/, or an environment's [env=NAME set=SECRET]
+	@$(if $(env),$(DEPLOY) secrets $(GIVEN),$(RUN) -m infra.stack secrets)
 
 generate-from-spec: ## Generate schemas, events and routers from the specs [mode=check]
 	@$(RUN) -m infra.codegen $(if $(mode),--mode $(mode))
@@ -53,5 +80,44 @@ dev-stop: ## Stop the stack; volumes are kept
 log: ## Follow the logs of one service, or of all [service=NAME]
 	@$(RUN) -m infra.dev.compose log $(service)
 
-lock: ## Resolve the dependencies into hash-locked requirement files [upgrade=1]
-	@$(PYTHON) -m infra.dev.lock $(if $(upgrade),--upgrade)
+dead-letters: ## Show, replay or drop what could not be published or handled [do="replay all"]
+	@$(RUN) -m infra.dev.dead_letters $(do)
+
+lock: ## Lock the dependencies by hash [upgrade=1], or a server against deploys [host=… reason=…]
+	@$(if $(host)$(env),$(DEPLOY) lock $(GIVEN),$(PYTHON) -m infra.dev.lock $(if $(upgrade),--upgrade))
+
+provision: ## Make a bare server ready [host=NAME | env=NAME, dry=1]
+	@$(DEPLOY) provision $(GIVEN)
+
+deploy: ## Release this checkout on servers [host=NAME | env=NAME, dry=1]
+	@$(DEPLOY) deploy $(GIVEN)
+
+rollback: ## Go back to the previous release [host=… to=RELEASE dry=1]
+	@$(DEPLOY) rollback $(GIVEN)
+
+status: ## What runs on a server; exits with 2 where it is not as released [host=…]
+	@$(DEPLOY) status $(GIVEN)
+
+logs: ## What a server's containers have written [host=… service=NAME lines=100 follow=1]
+	@$(DEPLOY) logs $(GIVEN)
+
+exec: ## Run a command in a server's container [host=… service=NAME command="…"]
+	@$(DEPLOY) exec $(GIVEN)
+
+releases: ## The releases that a server keeps [host=…]
+	@$(DEPLOY) releases $(GIVEN)
+
+audit: ## What was done on a server, as JSON lines [host=…]
+	@$(DEPLOY) audit $(GIVEN)
+
+drift: ## What differs from the release; exits with 2 where something does [host=…]
+	@$(DEPLOY) drift $(GIVEN)
+
+unlock: ## Let everybody deploy to a server again [host=…]
+	@$(DEPLOY) unlock $(GIVEN)
+
+backup: ## Save a server's Redis and PostgreSQL, on the server [host=…]
+	@$(DEPLOY) backup $(GIVEN)
+
+restore: ## Put a backup in place of a server's data [host=… from=BACKUP]
+	@$(DEPLOY) restore $(GIVEN)

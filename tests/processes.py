@@ -16,7 +16,7 @@ from typing import Self
 from tests.servers import free_port
 
 TOKEN = "42:a-token-for-the-simulator-of-these-tests"
-INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONDONTWRITEBYTECODE")
+INHERITED = ("PATH", "HOME", "LANG", "TMPDIR")
 
 
 class Service:

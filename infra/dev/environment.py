@@ -18,9 +18,13 @@ TOOLS = ROOT / ".tools"
 VENV = ROOT / ".venv"
 LOCK = ROOT / "requirements-dev.txt"
 UV_LOCK = ROOT / "requirements-uv.txt"
-PACKAGES = ("shared", "services/tg_bot", "services/backend", "services/telegram_sim")
+PACKAGES = (
+    "shared",
+    *sorted(f"services/{found.parent.name}" for found in ROOT.glob("services/*/pyproject.toml")),
+)
 STAMP = VENV / "herald.stamp"
 MINIMUM = (3, 11)
+BASE_PYTHON = os.path.realpath(sys.executable)  # the same one from inside .venv
 
 
 def main() -> None:
@@ -35,7 +39,7 @@ def main() -> None:
         return
     say("setting up .venv (once, and again when a lock file changes)")
     uv = find_uv()
-    run(uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(VENV))
+    run(uv, "venv", "--quiet", "--allow-existing", "--python", BASE_PYTHON, str(VENV))
     run(uv, "pip", "sync", "--quiet", "--require-hashes", *in_venv(), str(LOCK))
     editable = [part for package in PACKAGES for part in ("--editable", f"./{package}")]
     local = ("--no-deps", "--no-build-isolation", "--offline")
@@ -45,7 +49,7 @@ def main() -> None:
 
 def fingerprint() -> str:
     """Return a digest of everything that decides what the environment holds."""
-    digest = hashlib.sha256(f"{sys.executable} {sys.version} {ROOT}".encode())
+    digest = hashlib.sha256(f"{BASE_PYTHON} {sys.version} {ROOT}".encode())
     for path in (LOCK, UV_LOCK, *(ROOT / package / "pyproject.toml" for package in PACKAGES)):
         digest.update(path.read_bytes())
     return digest.hexdigest()

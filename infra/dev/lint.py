@@ -1,5 +1,6 @@
 """`make lint`: style, shell, Dockerfiles, workflows, drift of everything that is generated."""
 
+import shutil
 import subprocess
 import sys
 
@@ -30,6 +31,28 @@ def shell_scripts() -> list[str]:
     return scripts
 
 
+def compose_config() -> list[Step]:
+    """Return Compose's own look at every overlay, where Compose is there; it needs no engine."""
+    asks = ("docker", "compose", "version")
+    if (
+        shutil.which("docker") is None
+        or subprocess.run(asks, capture_output=True, check=False).returncode
+    ):
+        return []
+    overlays = {"dev": ("base", "dev"), "tests": ("tests",), "prod": ("prod",)}
+    return [
+        Step(
+            f"compose config {name}",
+            (
+                *("docker", "compose", "--project-directory", "."),
+                *(part for file in files for part in ("-f", f"infra/compose.{file}.yml")),
+                *("config", "--quiet"),
+            ),
+        )
+        for name, files in overlays.items()
+    ]
+
+
 def steps() -> list[Step]:
     """Return every check, the quick ones first."""
     python = sys.executable
@@ -45,7 +68,11 @@ def steps() -> list[Step]:
                 *tracked(".github/workflows/*.yml"),
             ),
         ),
-        Step("compose-lint", ("compose-lint", *tracked("infra/compose.*.yml"))),
+        Step(
+            "compose-lint",
+            ("compose-lint", "check", "--fail-on", "low", *tracked("infra/compose.*.yml")),
+        ),
+        *compose_config(),
         Step("services.yml in sync", (python, "-m", "infra.stack", "sync", "--mode", "check")),
         Step("specs in sync", (python, "-m", "infra.codegen", "--mode", "check")),
     ]

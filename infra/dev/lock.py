@@ -20,16 +20,27 @@ BUILD_BACKEND = "hatchling\n"
 
 
 def main() -> None:
-    """Compile every lock file; `--upgrade` takes the newest versions that are allowed."""
+    """Compile every lock file; `--upgrade` takes the newest versions that are allowed.
+
+    `--service NAME` compiles that service's file only, from what the developer's file has.
+    """
     flags = tuple(sys.argv[1:])
+    if flags[:1] == ("--service",) and len(flags) == len(("--service", "NAME")):
+        compile_service(f"services/{flags[1]}")
+        return
     if flags not in {(), ("--upgrade",)}:
         sys.exit("usage: make lock [upgrade=1]")
     compile_lock(UV_LOCK.name, "-", *flags, stdin=UV)
     projects = [f"{package}/pyproject.toml" for package in PACKAGES]
     compile_lock(LOCK.name, *projects, "--group", "dev", *flags)
     for service in SERVICES:
-        sources = (f"{service}/pyproject.toml", "-", "--constraint", LOCK.name)
-        compile_lock(f"{service}/requirements.txt", *sources, stdin=BUILD_BACKEND)
+        compile_service(service)
+
+
+def compile_service(service: str) -> None:
+    """Resolve what one image holds, in the versions that the tests ran with."""
+    sources = (f"{service}/pyproject.toml", "-", "--constraint", LOCK.name)
+    compile_lock(f"{service}/requirements.txt", *sources, stdin=BUILD_BACKEND)
 
 
 def compile_lock(output: str, *sources: str, stdin: str = "") -> None:

@@ -45,16 +45,24 @@ class Outcome:
         return not self.missing and self.failed == 0 and self.passed > 0
 
 
-SUITES = (
+KNOWN = (
     Suite("shared", "tests/shared"),
     Suite("infra", "tests/infra"),
     Suite("demo", "tests/demo"),
     Suite("tg_bot", "services/tg_bot/tests"),
     Suite("telegram_sim", "services/telegram_sim/tests"),
+    Suite("chaos", "tests/chaos"),
     Suite("backend", "services/backend/tests", needs_docker=True),
     Suite("docker", "tests/docker", needs_docker=True),
     Suite("integration", "tests/integration", needs_docker=True),
     Suite("e2e", "tests/e2e", needs_docker=True),
+    Suite("deploy", "tests/deploy", needs_docker=True),
+)
+# A service that was scaffolded brings its suite along.
+SUITES = KNOWN + tuple(
+    Suite(folder.parent.name, f"services/{folder.parent.name}/tests")
+    for folder in sorted(ROOT.glob("services/*/tests"))
+    if folder.parent.name not in {suite.name for suite in KNOWN}
 )
 
 

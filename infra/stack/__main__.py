@@ -1,11 +1,12 @@
-"""The command: sync services.yml into the rendered files, or check that they agree."""
+"""Work with services.yml: render it, explain it, scaffold what it names, fill in its secrets."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 from infra.stack.diagnostics import InvalidStackError, StackError, pretty
-from infra.stack.loading import load
+from infra.stack.loading import Loaded, load
 
 DRIFT = 1
 
@@ -26,34 +27,76 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def sync(options: argparse.Namespace) -> int:
-    """Render everything; write what differs, or with --mode check print a diff."""
-    from infra.stack.rendering import render  # noqa: PLC0415  a mistake is told without it
+    """Render everything; write what differs, print a diff of it, or create what is missing."""
+    from infra.stack.rendering import render, verify_changes  # noqa: PLC0415  a mistake needs none
     from infra.stack.writing import diff, write  # noqa: PLC0415
 
-    root: Path = options.file.resolve().parent
-    loaded = load(options.file.resolve())
-    if loaded.warnings:
-        lines = loaded.source.lines if sys.stderr.isatty() else ()
-        text = (
-            pretty(loaded.source.file, lines, loaded.warnings)
-            if lines
-            else "\n".join(found.render(loaded.source.file) for found in loaded.warnings)
-        )
-        print(text, file=sys.stderr)
-    rendered = render(loaded.plan)
+    loaded = _load(options)
+    root = options.file.resolve().parent
+    if options.mode == "create":
+        from infra.stack.scaffold import create  # noqa: PLC0415
+
+        for created in create(loaded.plan, root):
+            print(f"herald: created {created}")
+    rendering = render(loaded.plan, root)
     if options.mode == "check":
-        difference = diff(root, rendered)
+        difference = diff(root, rendering.texts)
         print(difference, end="")
         if difference:
             print("herald: rendered files differ; run: make sync-services", file=sys.stderr)
-        return DRIFT if difference else 0
-    for path in write(root, rendered):
-        print(f"herald: wrote {path}")
-    return 0
+        return DRIFT if difference else os.EX_OK
+    verify_changes(root, rendering)
+    for written in write(root, rendering.texts):
+        print(f"herald: wrote {written}")
+    return os.EX_OK
+
+
+def explain(options: argparse.Namespace) -> int:
+    """Print every resolved value of one part and where it came from."""
+    from infra.stack.explain import explain as explained  # noqa: PLC0415
+
+    loaded = _load(options)
+    print(explained(loaded.plan, options.name, loaded.written.get(options.name, frozenset())))
+    return os.EX_OK
+
+
+def secrets(options: argparse.Namespace) -> int:
+    """Make the secrets that can be made; name those that somebody has to provide."""
+    from infra.stack.secret_folder import fill  # noqa: PLC0415
+
+    loaded = _load(options)
+    written, missing = fill(loaded.plan, options.folder)
+    for name in written:
+        print(f"herald: wrote {options.folder / name}")
+    for secret in missing:
+        path = options.folder / secret.name
+        print(f"herald: {path} is missing: {secret.description}", file=sys.stderr)
+        print(f"        put it there with: cat > {path}", file=sys.stderr)
+    return os.EX_CONFIG if missing else os.EX_OK
+
+
+def _load(options: argparse.Namespace) -> Loaded:
+    """Load the declaration and tell its warnings."""
+    loaded = load(options.file.resolve())
+    source = loaded.source
+    if sys.stderr.isatty() and loaded.warnings:
+        print(pretty(source.file, source.lines, loaded.warnings), file=sys.stderr)
+        return loaded
+    for found in loaded.warnings:
+        print(found.render(source.file), file=sys.stderr)
+    return loaded
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose usage errors exit with EX_USAGE."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]  # it does not return either
+        self.print_usage(sys.stderr)
+        self.exit(os.EX_USAGE, f"herald: {message}\n")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m infra.stack", description=__doc__)
+    parser = _Parser(prog="python -m infra.stack", description=__doc__)
     parser.add_argument(
         "--file", type=Path, default=Path("services.yml"), help="the declaration (services.yml)"
     )
@@ -61,11 +104,21 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("sync", help="render services.yml into Compose files and more")
     command.add_argument(
         "--mode",
-        choices=["write", "check"],
+        choices=["write", "check", "create"],
         default="write",
-        help="write what differs (default), or only check: print a diff and exit with 1",
+        help="write what differs (default); check: print a diff and exit with 1 where there is "
+        "one; create: also scaffold what a newly listed service lacks, never touching a file "
+        "that exists",
     )
     command.set_defaults(run=sync)
+    command = commands.add_parser("explain", help="show every resolved value of a service")
+    command.add_argument("name", metavar="NAME", help="a service or infrastructure")
+    command.set_defaults(run=explain)
+    command = commands.add_parser("secrets", help="make what secrets can be made, name the others")
+    command.add_argument(
+        "--folder", type=Path, default=Path("secrets"), help="where they are kept (secrets)"
+    )
+    command.set_defaults(run=secrets)
     return parser
 
 

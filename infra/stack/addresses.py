@@ -41,8 +41,7 @@ def database(plan: Plan, target: Service | Infrastructure) -> str:
 
 def find(plan: Plan, name: str) -> Service | Infrastructure:
     """Return the service or infrastructure of that name; KeyError where there is none."""
-    parts: tuple[Service | Infrastructure, ...] = (*plan.infrastructure, *plan.services)
-    for found in parts:
-        if found.name == name:
-            return found
-    raise KeyError(name)
+    for part in plan.infrastructure:
+        if part.name == name:
+            return part
+    return plan.service(name)

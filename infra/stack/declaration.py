@@ -1,14 +1,16 @@
 """What may be written in services.yml: one frozen record a mapping, one `item` a key.
 
 The records are read by `shapes` and give the JSON Schema; rules that look at more than one value
-are in `checks`. Words are Compose's own where Compose has the thing.
+are in `rules`. Words are Compose's own where Compose has the thing.
 """
 
 # ruff: noqa: RUF009  `item` makes the dataclass field
 
+import re
 from dataclasses import dataclass
 
-from infra.stack.shapes import Choice, Declared, Flag, Integer, Many, Record, Table, Text, item
+from infra.stack.records import Declared, Record, item
+from infra.stack.shapes import Choice, Flag, Integer, Many, Table, Text, Word
 
 OVERLAYS = {
     "dev": "a developer's machine (make dev-start)",
@@ -42,19 +44,50 @@ OPT_OUTS = {
     "init": "the command is PID 1 itself and has to reap and forward signals",
 }
 
+COMPOSE_WORDS = {
+    "build": "services/NAME/Dockerfile is what is built",
+    "cap_add": "write 'capabilities', each with its reason",
+    "container_name": "it would keep a second container from running; leave it out",
+    "deploy": "write 'replicas' and 'resources'",
+    "env_file": "declare each variable under 'env'",
+    "environment": "write 'env'",
+    "expose": "write 'port'",
+    "healthcheck": "write 'health'",
+    "networks": "they follow from 'depends_on' and 'env'",
+    "ports": "write 'publish'",
+    "privileged": "write 'capabilities' or 'opt_out', with the reason",
+    "read_only": "it is on; write 'opt_out' with the reason to turn it off",
+    "restart": "every service is restarted when it stops by itself",
+    "secrets": "write 'secret: true' at the variable",
+    "tmpfs": "write 'writable'",
+    "volumes": "write 'data' for a folder that outlives the container",
+}
+
+
+def snake(word: str) -> str:
+    """Return a name in snake_case."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", word)
+    return re.sub(r"[^a-z0-9]+", "_", spaced.lower()).strip("_")
+
+
+def upper_snake(word: str) -> str:
+    """Return a name in UPPER_SNAKE case."""
+    return snake(word).upper()
+
+
 NAME = Text(
     "a name of lower-case letters, digits and underscores that starts with a letter",
     "[a-z][a-z0-9_]{0,39}",
+    mend=snake,
 )
-VARIABLE = Text("a variable name in UPPER_SNAKE case", "[A-Z][A-Z0-9_]*")
+VARIABLE = Text("a variable name in UPPER_SNAKE case", "[A-Z][A-Z0-9_]*", mend=upper_snake)
 SENTENCE = Text("a sentence")
+REASON = Text("the reason, in a sentence")
 VALUE = Text("text", numbers=True, empty=True)
 PORT = Integer(1, 65535)
 URL_PATH = Text("a path that starts with /", "/[^ ]*")
 FOLDER = Text("an absolute folder in the container", "/[A-Za-z0-9._/-]+")
-DURATION = Text(
-    "a duration such as 500ms, 10s or 1m30s", "([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?(?<=[a-z])"
-)
+DURATION = Text("a duration such as 500ms, 10s or 1m30s", r"([0-9]+(\.[0-9]+)?(h|m|s|ms))+")
 SIZE = Text("a size such as 256M or 1G", "[1-9][0-9]*[KMG]")
 CPUS = Text("a number of processors such as 0.5 or 2", r"[0-9]+(\.[0-9]+)?", numbers=True)
 IMAGE = Text(
@@ -131,7 +164,7 @@ class Published(Declared):
     target: int = item(PORT, "Port in the container; the service's own by default.", default=0)
     host_ip: str = item(ADDRESS, "Address on the host.", default="127.0.0.1")
     reason: str = item(
-        SENTENCE, "Why it is open to more than this machine; needed beyond loopback.", default=""
+        REASON, "Why it is open to more than this machine; needed beyond loopback.", default=""
     )
 
 
@@ -218,15 +251,18 @@ class Service(Declared):
     resources: Resources | None = item(Record(Resources, "resources"), "Limits of one container.")
     stop_grace_period: str = item(DURATION, "Time between SIGTERM and SIGKILL.", default="")
     capabilities: dict[str, str] = item(
-        Table(CAPABILITY, SENTENCE),
+        Table(CAPABILITY, REASON),
         "Linux capabilities that it keeps, each with the reason.",
         default={},
     )
     opt_out: dict[str, str] = item(
-        Table(Text(f"one of {', '.join(OPT_OUTS)}", "|".join(OPT_OUTS)), SENTENCE),
+        Table(Word(OPT_OUTS), REASON),
         "Protections that it runs without, each with the reason.",
         default={},
     )
+
+
+SERVICE = Record(Service, "a service", instead=COMPOSE_WORDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,7 +277,7 @@ class Stack(Declared):
         default={},
     )
     services: tuple[Service, ...] = item(
-        Many(Record(Service, "a service")), "The services.", default=(), required=True
+        Many(SERVICE, needed=True), "The services.", default=(), required=True
     )
 
 

@@ -6,6 +6,7 @@ from infra.stack import declaration
 from infra.stack.plan import Health, Resources
 
 HTTP_PORT = 8000
+HEALTH_PORTS = {"python-fastapi": HTTP_PORT, "python-faststream": 8080}
 SERVICE_RESOURCES = Resources(cpus="1.0", memory="256M", pids=128)
 SERVICE_GRACE = "20s"
 PYTHON_USER = "10001:10001"
@@ -59,10 +60,49 @@ def port_of(service: declaration.Service) -> int:
     return service.port or (HTTP_PORT if service.type == "python-fastapi" else 0)
 
 
+LOGS = {
+    "LOG_LEVEL": declaration.Variable(
+        default="INFO",
+        description="Least severe log lines to write: DEBUG, INFO, WARNING or ERROR.",
+    ),
+    "LOG_FORMAT": declaration.Variable(
+        default="json", description="Form of a log line: json, or console for a person."
+    ),
+}
+TYPE_VARIABLES = {
+    "python-fastapi": {
+        "HTTP_HOST": declaration.Variable(
+            source="self.bind", description="Address that it listens on."
+        ),
+        "HTTP_PORT": declaration.Variable(
+            source="self.port", description="Port that it listens on."
+        ),
+        **LOGS,
+    },
+    "python-faststream": {
+        "HEALTH_PORT": declaration.Variable(
+            source="self.health_port", description="Port of its own /health."
+        ),
+        **LOGS,
+    },
+}
+
+
+def variables_of(service: declaration.Service) -> dict[str, declaration.Variable]:
+    """Return a service's variables: what its type brings along, and what it declares."""
+    brought = dict(TYPE_VARIABLES.get(service.type, {}))
+    if service.health and not service.health.http:
+        brought.pop("HEALTH_PORT", None)
+    return {
+        **service.env,
+        **{name: one for name, one in brought.items() if name not in service.env},
+    }
+
+
 def default_health(service: declaration.Service) -> Health | None:
     """Return the health check of a service that declares none."""
-    if service.type == "python-fastapi":
-        return Health(path="/health", port=port_of(service))
+    if service.health is None and service.type in HEALTH_PORTS:
+        return Health(path="/health", port=port_of(service) or HEALTH_PORTS[service.type])
     return None
 
 

@@ -12,6 +12,8 @@ from typing import Literal, NamedTuple
 EX_DATAERR = 65
 EX_SOFTWARE = 70
 CARET_CONTEXT = 96
+SHORTEST_STEM = 3
+LONGEST_LIST = 8
 
 
 class Position(NamedTuple):
@@ -103,16 +105,23 @@ def _excerpt(lines: Sequence[str], position: Position) -> str:
     return f"{number} | {shown}\n      | {' ' * (position.column - 1 - start)}^"
 
 
-def nearest(word: str, valid: Iterable[str]) -> str:
-    """Return `; did you mean 'x'?` for the closest valid name, or the valid names, or nothing."""
+def closest(word: str, valid: Iterable[str]) -> str:
+    """Return the valid name that was probably meant, or ''."""
     from difflib import get_close_matches  # noqa: PLC0415  only a mistake pays for the import
 
     names = sorted(valid)
-    close = get_close_matches(word, names, n=1, cutoff=0.6) or get_close_matches(
-        word.lower().replace("-", "_"), names, n=1, cutoff=0.6
-    )
-    if close:
-        return f"; did you mean '{close[0]}'?"
-    if 0 < len(names) <= 8:  # noqa: PLR2004  a longer list teaches nothing
-        return f"; valid: {', '.join(names)}"
-    return ""
+    for form in (word, word.lower().replace("-", "_")):
+        found = get_close_matches(form, names, n=1, cutoff=0.6)
+        if found:
+            return found[0]
+    stems = [name for name in names if len(name) >= SHORTEST_STEM and word.startswith(name)]
+    return max(stems, key=len, default="")
+
+
+def nearest(word: str, valid: Iterable[str]) -> str:
+    """Return `; did you mean 'x'?` for the closest valid name, or the valid names, or nothing."""
+    names = sorted(valid)
+    found = closest(word, names)
+    if found:
+        return f"; did you mean '{found}'?"
+    return f"; valid: {', '.join(names)}" if 0 < len(names) <= LONGEST_LIST else ""

@@ -12,34 +12,50 @@ EVENTS = Path("shared/spec/events.yaml")
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One channel: the address is the name of the event and of its stream."""
+    """One channel: the address is the name of the event and of its stream.
+
+    `model` is the class that the generator makes of its message's payload.
+    """
 
     address: str
     description: str
+    model: str
 
 
-def declared_events(root: Path) -> tuple[Channel, ...] | None:
+def declared_events(repository: Path) -> tuple[Channel, ...] | None:
     """Return the channels of the repository's events.yaml, or None where there is no such file."""
-    path = root / EVENTS
+    path = repository / EVENTS
     if not path.is_file():
         return None
-    channels = _get(read(path, str(EVENTS)).root, "channels")
+    root = read(path, str(EVENTS)).root
+    channels = _get(root, "channels")
     if not isinstance(channels, MappingNode):
         return ()
-    return tuple(
-        Channel(_text(channel, "address") or str(key.value), _text(channel, "description"))
-        for key, channel in channels.value
-    )
+    return tuple(_channel(root, str(key.value), channel) for key, channel in channels.value)
 
 
-def _get(node: Node | None, name: str) -> Node | None:
-    if isinstance(node, MappingNode):
-        for key, value in node.value:
-            if key.value == name:
-                return value if isinstance(value, Node) else None
-    return None
+def _channel(root: Node | None, key: str, channel: Node) -> Channel:
+    address = _text(channel, "address") or key
+    model = "".join(part.capitalize() for part in address.split("_"))
+    messages = _get(channel, "messages")
+    for _, reference in messages.value if isinstance(messages, MappingNode) else ():
+        message = _get(_get(root, "components"), "messages", _last(_text(reference, "$ref")))
+        payload = _get(message or reference, "payload")
+        model = _last(_text(payload, "$ref")) or model
+    return Channel(address, _text(channel, "description"), model)
 
 
-def _text(node: Node, name: str) -> str:
+def _last(reference: str) -> str:
+    return reference.rpartition("/")[2]
+
+
+def _get(node: Node | None, *names: str) -> Node | None:
+    for name in names:
+        pairs = node.value if isinstance(node, MappingNode) else ()
+        node = next((value for key, value in pairs if key.value == name), None)
+    return node
+
+
+def _text(node: Node | None, name: str) -> str:
     found = _get(node, name)
     return str(found.value) if isinstance(found, ScalarNode) else ""

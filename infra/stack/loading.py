@@ -3,23 +3,28 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.stack.checks import Context, check
 from infra.stack.declaration import STACK
 from infra.stack.diagnostics import Diagnostic, Position, Report
 from infra.stack.events import declared_events
 from infra.stack.plan import Plan
 from infra.stack.planning import make_plan
-from infra.stack.shapes import Reading
+from infra.stack.reading import Reading
+from infra.stack.rules import Context, check
 from infra.stack.source import Source, read
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A plan, the file it came from, and what is probably not meant in it."""
+    """A plan, the file it came from, and what is probably not meant in it.
+
+    `written` has, by the name of a service or infrastructure, the keys that the file gives for it;
+    everything else about it is a default.
+    """
 
     plan: Plan
     source: Source
     warnings: tuple[Diagnostic, ...]
+    written: dict[str, frozenset[str]]
 
 
 def load_plan(path: Path) -> Plan:
@@ -44,4 +49,6 @@ def load(path: Path) -> Loaded:
     check(Context(stack, reading, events))
     if report.errors:
         raise source.invalid(report)
-    return Loaded(make_plan(stack, reading, events or ()), source, report.warnings)
+    written = {found.name: reading.keys_below(found.at) for found in stack.services}
+    written |= {name: reading.keys_below(part.at) for name, part in stack.infrastructure.items()}
+    return Loaded(make_plan(stack, reading, events or ()), source, report.warnings, written)

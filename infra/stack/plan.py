@@ -43,7 +43,7 @@ class Variable:
         value: the fixed or default value; of kind `from`, the value where the target does not
             run; None where there is none.
         reference: where a `from` points.
-        line: the line of services.yml that declares it.
+        line: the line of services.yml that declares it; 0 where the service's type brings it.
     """
 
     name: str

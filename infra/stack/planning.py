@@ -13,24 +13,35 @@ from infra.stack.defaults import (
     SERVICE_RESOURCES,
     default_health,
     port_of,
+    variables_of,
 )
 from infra.stack.events import Channel
-from infra.stack.shapes import Reading
+from infra.stack.reading import Reading
 
 OVERLAYS: tuple[plan.Overlay, ...] = get_args(plan.Overlay)
 
 
 def make_plan(stack: Stack, reading: Reading, events: Iterable[Channel]) -> plan.Plan:
     """Return the plan of a declaration that passed every check."""
-    order = start_order({found.name: tuple(found.depends_on) for found in stack.services})
-    by_name = {found.name: found for found in stack.services}
+    parts: dict[str, declaration.Service | declaration.Infrastructure] = {
+        **stack.infrastructure,
+        **{found.name: found for found in stack.services},
+    }
+    order = start_order(
+        {name: tuple(getattr(part, "depends_on", ())) for name, part in parts.items()}
+    )
+    places = {name: place for place, name in enumerate(order)}
     return plan.Plan(
         project=stack.project,
         infrastructure=tuple(
             _infrastructure(name, part, reading) for name, part in stack.infrastructure.items()
         ),
-        services=tuple(_service(by_name[name], stack, reading) for name in order),
-        events=tuple(_event(channel, stack) for channel in events),
+        services=tuple(
+            _service(part, parts, places, reading)
+            for part in map(parts.__getitem__, order)
+            if isinstance(part, declaration.Service)
+        ),
+        events=_events(events, stack),
     )
 
 
@@ -53,12 +64,13 @@ def start_order(graph: dict[str, tuple[str, ...]]) -> list[str]:
     return list(placed)
 
 
-def _service(found: declaration.Service, stack: Stack, reading: Reading) -> plan.Service:
-    parts = {**stack.infrastructure, **{other.name: other for other in stack.services}}
+def _service(
+    found: declaration.Service,
+    parts: dict[str, declaration.Service | declaration.Infrastructure],
+    places: dict[str, int],
+    reading: Reading,
+) -> plan.Service:
     healthy = _health(found)
-    waits = start_order(
-        {name: tuple(getattr(part, "depends_on", ())) for name, part in parts.items()}
-    )
     return plan.Service(
         name=found.name,
         type=found.type,
@@ -69,13 +81,13 @@ def _service(found: declaration.Service, stack: Stack, reading: Reading) -> plan
         command=found.command or (() if found.image else ("python", "-m", found.name)),
         depends_on=tuple(
             plan.Dependency(name, cast("plan.Condition", found.depends_on[name]))
-            for name in waits
-            if name in found.depends_on
+            for name in sorted(found.depends_on, key=places.__getitem__)
         ),
         port=port_of(found),
         health=healthy,
         env=tuple(
-            _variable(name, variable, found, parts, reading) for name, variable in found.env.items()
+            _variable(name, variable, found, parts, reading)
+            for name, variable in variables_of(found).items()
         ),
         provides=tuple(
             plan.Provided(name, given.value, _reference(given.source, found, parts))
@@ -137,7 +149,7 @@ def _variable(
     name: str,
     given: declaration.Variable,
     owner: declaration.Service,
-    parts: dict[str, Any],
+    parts: dict[str, declaration.Service | declaration.Infrastructure],
     reading: Reading,
 ) -> plan.Variable:
     kind: plan.Kind = "required"
@@ -155,14 +167,14 @@ def _variable(
         description=given.description,
         value=given.value if given.value is not None else given.default,
         reference=_reference(given.source, owner, parts, given.scheme, given.path),
-        line=reading.key(*given.at).line,
+        line=reading.key(*given.at).line if given.at else 0,
     )
 
 
 def _reference(
     source: str | None,
     owner: declaration.Service,
-    parts: dict[str, Any],
+    parts: dict[str, declaration.Service | declaration.Infrastructure],
     scheme: str = "",
     path: str = "",
 ) -> plan.Reference | None:
@@ -201,14 +213,20 @@ def _resources(found: declaration.Resources | None, usual: plan.Resources) -> pl
     return plan.Resources(**{name: value or getattr(usual, name) for name, value in given.items()})
 
 
-def _event(channel: Channel, stack: Stack) -> plan.Event:
-    return plan.Event(
-        name=channel.address,
-        description=channel.description,
-        publishers=tuple(
-            found.name for found in stack.services if channel.address in found.publishes
-        ),
-        subscribers=tuple(
-            found.name for found in stack.services if channel.address in found.subscribes
-        ),
+def _events(channels: Iterable[Channel], stack: Stack) -> tuple[plan.Event, ...]:
+    said: dict[str, list[str]] = {}
+    heard: dict[str, list[str]] = {}
+    for found in stack.services:
+        for event in found.publishes:
+            said.setdefault(event, []).append(found.name)
+        for event in found.subscribes:
+            heard.setdefault(event, []).append(found.name)
+    return tuple(
+        plan.Event(
+            name=channel.address,
+            description=channel.description,
+            publishers=tuple(said.get(channel.address, ())),
+            subscribers=tuple(heard.get(channel.address, ())),
+        )
+        for channel in channels
     )

@@ -3,14 +3,30 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from minijinja import Environment
 
+from infra.stack.compose import ComposeFile
 from infra.stack.containers import compose_files
 from infra.stack.plan import Plan
+from infra.stack.reference import REFERENCE, render_reference
+from infra.stack.schema import SCHEMA, render_schema
+from infra.stack.service_pages import tables
+from infra.stack.topology import (
+    BOX_WIDTH,
+    PILL_HEIGHT,
+    PILL_WIDTH,
+    legend,
+    picture,
+    stand_ins,
+    used_events,
+    waits,
+)
 from infra.stack.variables import groups, profiles
+from infra.stack.writing import changed
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = ROOT / "infra"
@@ -22,15 +38,62 @@ NOT_TEXT = re.compile(r"(?i)y|n|yes|no|on|off|true|false|null|~")
 Rendered = dict[str, str]
 
 
-def render(plan: Plan) -> Rendered:
-    """Return the text of every rendered file by its path in the repository."""
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """The text of every file by its path, and what the Compose files among them have to say."""
+
+    texts: Rendered
+    compose: dict[str, ComposeFile]
+
+
+def render(plan: Plan, root: Path) -> Rendering:
+    """Return every rendered file by its path in the repository.
+
+    Args:
+        plan: the stack.
+        root: the repository, for the files that are rendered in part only.
+    """
     layout = _environment()
-    compose = compose_files(plan)
+    compose = {COMPOSE.format(name): file for name, file in compose_files(plan).items()}
     rendered = {
-        COMPOSE.format(name): layout(f"compose.{name}.yml.jinja", file=found)
-        for name, found in compose.items()
+        path: layout(f"{Path(path).name}.jinja", file=file) for path, file in compose.items()
     }
-    return rendered | {ENV_EXAMPLE: _example(plan, layout)}
+    rendered |= _topology(plan, layout)
+    rendered |= {ENV_EXAMPLE: _example(plan, layout), SCHEMA: render_schema()}
+    rendered[REFERENCE] = render_reference()
+    return Rendering(rendered | tables(plan, root), compose)
+
+
+def _topology(plan: Plan, layout: Callable[..., str]) -> Rendered:
+    drawn = picture(plan)
+    sizes = {"box_width": BOX_WIDTH, "pill_width": PILL_WIDTH, "pill_height": PILL_HEIGHT}
+    return {
+        "infra/topology.svg": layout(
+            "topology.svg.jinja", picture=drawn, sizes=sizes, legend=legend(drawn)
+        ),
+        "infra/topology.md": layout(
+            "topology.md.jinja",
+            plan=plan,
+            events=used_events(plan),
+            waits={service.name: waits(service) for service in plan.services},
+            stand_ins=stand_ins(plan),
+        ),
+    }
+
+
+def verify_changes(root: Path, rendering: Rendering) -> None:
+    """Hold what is about to be written to the plan; what is there already was held to it.
+
+    Raises:
+        RenderingError: a template is wrong.
+    """
+    differs = changed(root, rendering.texts)
+    wanted = {path: file for path, file in rendering.compose.items() if path in differs}
+    if wanted:
+        from infra.stack.verification import verify  # noqa: PLC0415  most runs write nothing
+
+        for path, file in wanted.items():
+            verify(path, rendering.texts[path], file)
 
 
 def _example(plan: Plan, layout: Callable[..., str]) -> str:

@@ -72,14 +72,26 @@ def parse(text: str, name: str) -> Source:
     return Source(name, lines, root)
 
 
+PROBLEMS = {
+    "mapping values are not allowed in this context": (
+        "a second ': ' in this line; put a text that has one in quotes"
+    ),
+    "found undefined alias": "an alias (*name) without its anchor (&name) before it",
+    "but found another document": "a second document ('---'); the file has one",
+    "did not find expected key": "this line's indentation fits no line above it",
+    "found character that cannot start any token": "this character needs quotes around the text",
+}
+
+
 def _syntax(error: yaml.MarkedYAMLError, lines: tuple[str, ...]) -> tuple[Position, str]:
     mark = error.problem_mark or error.context_mark
     place = position(mark) if mark else Position(1, 1)
-    problem = str(error.problem or error.context or error)
+    said = str(error.problem or error.context or error)
+    problem = PROBLEMS.get(said, said)
     line = lines[place.line - 1] if place.line <= len(lines) else ""
     if "\t" in line[: place.column]:
         problem = "a tab; YAML indents with spaces only"
-    elif error.context and error.problem and error.context_mark:
+    elif said not in PROBLEMS and error.context and error.context_mark:
         problem = f"{problem} ({error.context} that starts on line {error.context_mark.line + 1})"
     return place, f"not YAML: {problem}"
 

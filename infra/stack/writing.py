@@ -36,13 +36,20 @@ def write(root: Path, rendered: dict[str, str]) -> list[str]:
     return paths
 
 
-def write_file(path: Path, text: str, mode: int = MODE) -> None:
-    """Replace a file in one step: a reader sees the old text or the new one, never a part."""
+def write_file(
+    path: Path, text: str, mode: int = MODE, owner: tuple[int, int] | None = None
+) -> None:
+    """Replace a file in one step: a reader sees the old text or the new one, never a part.
+
+    Until it has its mode and owner (uid, gid), nobody but us can read it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
             stream.write(text)
+            if owner is not None:
+                os.fchown(stream.fileno(), *owner)
             os.fchmod(stream.fileno(), mode)
         Path(partial).replace(path)
     except BaseException:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.docker import compose, daemon, registry, stand_ins
 from tests.docker.report import SetupError, say, step
+from tests.docker.stand_ins import Recipe
 
 DESCRIPTION = """\
 Leaves a running Docker engine, the Compose plugin, and the images python:3.13-slim, redis:8 and
@@ -30,7 +31,7 @@ def main() -> int:
     """Do what the command line says; the one place that prints a failure and chooses the exit."""
     options = parse()
     try:
-        prepare({**stand_ins.RECIPES, **(stand_ins.SERVER if options.server else {})})
+        prepare({**stand_ins.RECIPES, **(stand_ins.SERVERS if options.server else {})})
     except SetupError as error:
         say(str(error))
         return error.code
@@ -51,8 +52,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--server",
         action="store_true",
-        help="also make herald-test-server:trixie, the machine that deploy tests deploy to: "
-        "Debian with sshd and a Docker engine of its own",
+        help="also make the servers that deploy tests deploy to: herald-test-server:bare, Debian "
+        "with sshd, and herald-test-server:trixie, which has a Docker engine of its own besides",
     )
     try:
         return parser.parse_args()
@@ -60,10 +61,11 @@ def parse() -> argparse.Namespace:
         sys.exit(os.EX_USAGE if stop.code else os.EX_OK)
 
 
-def prepare(recipes: dict[str, str]) -> None:
+def prepare(recipes: dict[str, Recipe]) -> None:
     """Make everything ready; looks first, and waits for nobody where nothing is to be done."""
-    if daemon.ask() is None and compose.works() and not stand_ins.missing(recipes):
-        return
+    with step("looking for the Docker engine"):
+        if daemon.ask() is None and compose.works() and not stand_ins.missing(recipes):
+            return
     with alone():
         daemon.ensure_engine()
         compose.ensure_compose()
@@ -83,15 +85,20 @@ def alone() -> Iterator[None]:
         yield
 
 
-def ensure_images(recipes: dict[str, str]) -> None:
+def ensure_images(recipes: dict[str, Recipe]) -> None:
     """Pull what is missing; once the registry is out of reach, make the rest here."""
     missing = stand_ins.missing(recipes)
-    for image in [image for image in missing if image not in stand_ins.SERVER]:
-        if not registry.pull(image):
+    reachable = True
+    for image in [image for image in missing if image not in stand_ins.SERVERS]:
+        reachable = registry.pull(image)
+        if not reachable:
             break
         missing.remove(image)
-    if missing:
-        stand_ins.build(missing, recipes)
+    if not missing:
+        return
+    if stand_ins.base_is_missing() and not (reachable and registry.pull(stand_ins.BASE)):
+        stand_ins.build_base()
+    stand_ins.build(missing, recipes)
 
 
 if __name__ == "__main__":

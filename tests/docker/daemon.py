@@ -7,7 +7,6 @@ writes to a log file, and is found and cleaned up after when it was killed.
 import os
 import re
 import shutil
-import signal
 import subprocess
 import time
 from pathlib import Path
@@ -20,7 +19,7 @@ ENGINE_PID = Path("/var/run/docker.pid")
 CONTAINERD_PID = Path("/var/run/docker/containerd/containerd.pid")
 SYSTEMD = Path("/run/systemd/system")
 START_TIME = 60.0
-ANSWER_TIME = 20.0
+ANSWER_TIME = 10.0
 CHATTER = re.compile(r"level=(info|warning|debug)")
 
 
@@ -84,22 +83,22 @@ def start_engine() -> None:
     with step("starting the Docker engine"):
         if SYSTEMD.is_dir() or running(ENGINE_PID, "dockerd"):
             wait_for_answer(None)
-            return
-        try:
-            wait_for_answer(start_process())
-        except SetupError:
-            # A containerd that outlived its engine may be what the new engine stumbled over.
-            if not stop_orphan():
-                raise
+        else:
             wait_for_answer(start_process())
 
 
 def start_process() -> subprocess.Popen[bytes]:
-    """Start dockerd detached from this program, its terminal and its session."""
+    """Start dockerd detached from this program, its terminal and its session.
+
+    A pid file that a killed engine left would stop the new one, once its number belongs to another
+    process. The log begins anew; the one before it is kept beside it.
+    """
     for pid_file, program in ((ENGINE_PID, "dockerd"), (CONTAINERD_PID, "containerd")):
         if running(pid_file, program) is None:
             pid_file.unlink(missing_ok=True)
-    with LOG.open("ab") as log:
+    if LOG.exists():
+        LOG.replace(LOG.with_suffix(".log.1"))
+    with LOG.open("wb") as log:
         return subprocess.Popen(
             ("dockerd",),
             stdin=subprocess.DEVNULL,
@@ -121,18 +120,6 @@ def running(pid_file: Path, program: str) -> int | None:
     return pid if name == program else None
 
 
-def stop_orphan() -> bool:
-    """End the containerd that a killed engine left behind; tell whether there was one."""
-    pid = running(CONTAINERD_PID, "containerd")
-    if pid is None or running(ENGINE_PID, "dockerd"):
-        return False
-    os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + START_TIME
-    while running(CONTAINERD_PID, "containerd") == pid and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return True
-
-
 def wait_for_answer(process: subprocess.Popen[bytes] | None) -> None:
     """Wait until the engine answers, its process ends, or its time is over.
 
@@ -146,8 +133,10 @@ def wait_for_answer(process: subprocess.Popen[bytes] | None) -> None:
         if process is not None and process.poll() is not None:
             raise SetupError(f"dockerd does not start: {last_error()} (its log is {LOG})")
         time.sleep(0.1)
+    pid = running(ENGINE_PID, "dockerd")
+    advice = f"; end it with 'kill -9 {pid}' and run this again" if pid else ""
     raise SetupError(
-        f"dockerd does not answer after {START_TIME:.0f} s: {ask()} (its log is {LOG})"
+        f"the Docker engine has not answered for {START_TIME:.0f} s (its log is {LOG}){advice}"
     )
 
 

@@ -1,5 +1,6 @@
 """Debian's packages: what this machine can install, from where, and from the next release."""
 
+import functools
 import os
 import shutil
 import tempfile
@@ -44,8 +45,9 @@ def release() -> dict[str, str]:
     return {name: value.strip("\"'") for name, _, value in pairs}
 
 
+@functools.cache
 def update() -> None:
-    """Read the mirror's list of packages."""
+    """Read the mirror's list of packages, once in a run."""
     run("reading the list of Debian's packages", (*APT, "update"), extra=QUIET)
 
 
@@ -65,17 +67,21 @@ def candidate(package: str) -> str | None:
     return None
 
 
-def mirror() -> str:
+def mirror(folder: Path = SOURCES, codename: str = "") -> str:
     """Return the address from which this machine gets Debian, as apt's own sources name it.
+
+    Args:
+        folder: Where apt's sources are.
+        codename: The release whose mirror is asked for; this machine's if empty.
 
     Raises:
         SetupError: No source of apt is a mirror of this release.
     """
-    codename = release().get("VERSION_CODENAME", "stable")
-    for address, suite in sources(SOURCES):
+    codename = codename or release().get("VERSION_CODENAME", "stable")
+    for address, suite in sources(folder):
         if suite in {codename, "stable"} and address.startswith(("http://", "https://")):
             return address.rstrip("/")
-    raise SetupError(f"no http source of {codename} is in {SOURCES}/sources.list or sources.list.d")
+    raise SetupError(f"no http source of {codename} is in {folder}/sources.list or sources.list.d")
 
 
 def sources(folder: Path) -> Iterator[tuple[str, str]]:

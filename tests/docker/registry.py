@@ -16,8 +16,12 @@ ANSWERED = re.compile(
 )
 
 
-def pull(image: str) -> bool:
+def pull(image: str, connect_time: float = CONNECT_TIME) -> bool:
     """Fetch an image and return True, or False where its registry cannot be reached.
+
+    Args:
+        image: The image's name.
+        connect_time: Seconds that the registry has to describe the image.
 
     Raises:
         SetupError: The registry was reached and the image was not to be had all the same.
@@ -34,7 +38,7 @@ def pull(image: str) -> bool:
         )
         # "Pulling from" is printed once the registry has described the image; a network that
         # swallows everything would keep the engine waiting for minutes.
-        patience = threading.Timer(CONNECT_TIME, process.kill)
+        patience = threading.Timer(connect_time, process.kill)
         patience.start()
         lines: list[str] = []
         reached = False

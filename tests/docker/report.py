@@ -44,7 +44,7 @@ class Step:
         self.told = True
         say(f"{self.title} …")
         while not self.over.wait(INTERVAL):
-            say(f"  {self.seconds():.0f} s: {self.detail[:100]}")
+            say(f"  {self.seconds():.0f} s {self.detail[:100]}".rstrip())
 
     def seconds(self) -> float:
         """Return how long the step has been going on."""

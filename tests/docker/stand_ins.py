@@ -10,18 +10,36 @@ import json
 import subprocess
 import tempfile
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.docker import debian, machine
 from tests.docker.report import ROOT, environment, run
 
 IMAGES = ROOT / "tests/docker/images"
-RECIPES = {"python:3.13-slim": "python", "redis:8": "redis", "postgres:17": "postgres"}
-SERVER = {"herald-test-server:trixie": "server"}
-BASE = "herald-stand-in:trixie"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A folder with a Dockerfile, and the stage of it that is the image: the last one for ''."""
+
+    folder: str
+    stage: str = ""
+
+
+RECIPES = {
+    "python:3.13-slim": Recipe("python"),
+    "redis:8": Recipe("redis"),
+    "postgres:17": Recipe("postgres"),
+}
+SERVERS = {
+    "herald-test-server:bare": Recipe("server", "bare"),
+    "herald-test-server:trixie": Recipe("server", "engine"),
+}
+BASE = "debian:trixie-slim"
 LABEL = "herald.stand-in"
 SUITE = "trixie"
-# As the official base: no manuals, no documents but licences, packages unpacked without fsync.
+# As the official base: no manuals, documents or translations, packages unpacked without fsync.
 # https://github.com/debuerreotype/debuerreotype/blob/master/scripts/debuerreotype-minimizing-config
 BASE_OPTIONS = (
     "--variant=minbase",
@@ -30,10 +48,11 @@ BASE_OPTIONS = (
     "--dpkgopt=path-exclude=/usr/share/man/*",
     "--dpkgopt=path-exclude=/usr/share/doc/*",
     "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+    '--aptopt=Acquire::Languages "none"',
 )
 
 
-def missing(recipes: dict[str, str]) -> list[str]:
+def missing(recipes: dict[str, Recipe]) -> list[str]:
     """Return the images that are not here, or were made here from something else than now."""
     found = labels(recipes)
     return [
@@ -49,49 +68,56 @@ def labels(images: Iterable[str]) -> dict[str, str | None]:
     command = ("docker", "image", "inspect", "--format", form, *images)
     result = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     found: dict[str, str | None] = {}
-    for line in result.stdout.splitlines():
+    for line in filter(None, result.stdout.splitlines()):
         tags, _, marks = line.partition("\t")
         for tag in json.loads(tags) or ():
             found[tag] = (json.loads(marks) or {}).get(LABEL)
     return found
 
 
-def digest(recipe: str = "") -> str:
-    """Return a digest of everything that decides what a stand-in holds; the base alone for ''."""
+def digest(recipe: Recipe | None = None) -> str:
+    """Return a digest of everything that decides what a stand-in holds; of the base without one."""
     content = hashlib.sha256(repr((SUITE, BASE_OPTIONS, base_files())).encode())
     if recipe:
-        for path in sorted((IMAGES / recipe).rglob("*")):
+        for path in sorted((IMAGES / recipe.folder).rglob("*")):
             content.update(path.name.encode())
             content.update(path.read_bytes())
     return content.hexdigest()[:16]
 
 
-def build(images: Collection[str], recipes: dict[str, str]) -> None:
-    """Make stand-ins, all at once, from Debian's packages."""
-    build_base()
+def build(images: Collection[str], recipes: dict[str, Recipe]) -> None:
+    """Make images, all at once, from the base and Debian's packages."""
     services = {
-        recipes[image]: {
-            "image": image,
-            "build": {
-                "context": str(IMAGES / recipes[image]),
-                "labels": {LABEL: digest(recipes[image])},
-            },
-        }
-        for image in images
+        recipe.stage or recipe.folder: service(image, recipe)
+        for image, recipe in recipes.items()
+        if image in images
     }
     with tempfile.TemporaryDirectory(prefix="herald-images-") as folder:
         plan = Path(folder) / "compose.json"
         plan.write_text(json.dumps({"name": "herald-stand-ins", "services": services}))
         command = ("docker", "compose", "--file", str(plan), "--progress", "plain", "build")
-        run(f"making stand-ins for {', '.join(images)}", command, extra={"DOCKER_BUILDKIT": "1"})
-    old = ("docker", "image", "prune", "--force", "--filter", f"label={LABEL}")
-    run("removing stand-ins that were replaced", old)
+        run(f"making {', '.join(images)}", command, extra={"DOCKER_BUILDKIT": "1"})
+
+
+def service(image: str, recipe: Recipe) -> dict[str, object]:
+    """Return how Compose builds an image, as it would stand in a Compose file."""
+    build: dict[str, object] = {
+        "context": str(IMAGES / recipe.folder),
+        "labels": {LABEL: digest(recipe)},
+    }
+    if recipe.stage:
+        build["target"] = recipe.stage
+    return {"image": image, "build": build}
+
+
+def base_is_missing() -> bool:
+    """Tell whether the base is not here, or was made here from something else than now."""
+    found = labels([BASE])
+    return BASE not in found or found[BASE] not in {None, digest()}
 
 
 def build_base() -> None:
-    """Make the Debian that every stand-in starts from, unless it is here and up to date."""
-    if labels([BASE]).get(BASE) == digest():
-        return
+    """Make a stand-in for the Debian that every other image starts from."""
     debian.require_debian()
     debian.update()
     debian.install("mmdebstrap", "debian-archive-keyring")
@@ -100,14 +126,16 @@ def build_base() -> None:
         archive = folder / "base.tar"
         hooks = []
         for name, content in base_files().items():
-            (folder / Path(name).name).write_bytes(content)
-            hooks.append(f"--customize-hook=upload {folder / Path(name).name} {name}")
+            file = folder / Path(name).name
+            file.write_bytes(content)
+            file.chmod(0o644)
+            hooks.append(f"--customize-hook=upload {file} {name}")
         source = f"deb {debian.mirror()} {SUITE} main"
         command = ("mmdebstrap", *BASE_OPTIONS, *hooks, SUITE, str(archive), source)
-        run(f"making a base image of Debian {SUITE}", command)
+        run(f"making a stand-in for {BASE}", command)
         changes = (f"ENV SSL_CERT_FILE={machine.BUNDLE}", f"LABEL {LABEL}={digest()}")
         options = [word for change in changes for word in ("--change", change)]
-        run("importing the base image", ("docker", "import", *options, str(archive), BASE))
+        run(f"importing {BASE}", ("docker", "import", *options, str(archive), BASE))
 
 
 def base_files() -> dict[str, bytes]:

@@ -7,8 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema_rs
 import pytest
 import yaml
+
+from infra.stack import load_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 OVERLAYS = {
@@ -25,13 +28,13 @@ def stack(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
 
 
-def compose(*arguments: str, files: tuple[str, ...], profiles: str = "") -> str:
+def compose(*arguments: str, files: tuple[str, ...], profiles: str = "", cwd: Path = ROOT) -> str:
     """Run docker compose in an environment without settings; return its output."""
     names = [part for file in files for part in ("--file", file)]
     env = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "COMPOSE_PROFILES": profiles}
     finished = subprocess.run(
         ["docker", "compose", "--project-directory", ".", *names, *arguments],
-        cwd=ROOT,
+        cwd=cwd,
         env=env,
         capture_output=True,
         text=True,
@@ -93,7 +96,8 @@ def test_every_file_has_a_clean_bill_from_compose_lint(name: str) -> None:
 def test_base_opens_no_host_port_and_asks_for_no_profile() -> None:
     """What every overlay runs is neither published nor optional."""
     services = yaml.safe_load((ROOT / "infra/compose.base.yml").read_text())["services"]
-    assert {"redis", "postgres", "backend", "tg_bot"} == set(services)
+    assert {"redis", "postgres", "backend", "tg_bot"} <= set(services)
+    assert "telegram_sim" not in services
     assert not any("ports" in found or "profiles" in found for found in services.values())
 
 
@@ -136,20 +140,42 @@ def test_parallel_test_runs_do_not_collide() -> None:
     """In the tests every host port is a free one, and no container has a fixed name."""
     services = yaml.safe_load((ROOT / "infra/compose.tests.yml").read_text())["services"]
     ports = [port for found in services.values() for port in found.get("ports", [])]
-    assert sorted(ports) == ["127.0.0.1::8000", "127.0.0.1::8081"]
+    assert {"127.0.0.1::8000", "127.0.0.1::8081"} <= set(ports)
+    assert all(port.startswith("127.0.0.1::") for port in ports)
     assert not any("container_name" in found for found in services.values())
 
 
 @needs_compose
-@pytest.mark.parametrize(
-    ("profiles", "expected"),
-    [
-        ("", {"redis", "postgres", "backend"}),
-        ("tg", {"redis", "postgres", "backend", "tg_bot"}),
-        ("sim", {"redis", "postgres", "backend", "tg_bot", "telegram_sim"}),
-    ],
-)
-def test_a_profile_decides_what_runs_in_dev(profiles: str, expected: set[str]) -> None:
-    """Tg runs the bot, sim the bot and the simulator, neither runs neither."""
-    listed = compose("config", "--services", files=OVERLAYS["base+dev"], profiles=profiles)
-    assert set(listed.split()) == expected
+@pytest.mark.parametrize("profiles", ["", "tg", "sim"])
+def test_a_profile_decides_what_runs_in_dev(profiles: str) -> None:
+    """With tg the bot runs, with sim the bot and the simulator, without one neither."""
+    plan = load_plan(ROOT / "services.yml")
+    listed = set(
+        compose("config", "--services", files=OVERLAYS["base+dev"], profiles=profiles).split()
+    )
+    wanted = {one.name for one in plan.running("dev", profiles.split(","))}
+    assert listed == wanted | {part.name for part in plan.infrastructure}
+    assert ("tg_bot" in listed, "telegram_sim" in listed) == (bool(profiles), profiles == "sim")
+
+
+def test_the_schema_takes_our_own_declaration_and_refuses_a_misspelt_one() -> None:
+    """An editor with the schema accepts services.yml and underlines what sync would refuse."""
+    schema = json.loads((ROOT / "infra/schema/services.schema.json").read_text())
+    validator = jsonschema_rs.validator_for(schema)
+    declared = yaml.safe_load((ROOT / "services.yml").read_text())
+    validator.validate(declared)
+    declared["services"][0]["depend_on"] = {}
+    assert not validator.is_valid(declared)
+
+
+def test_every_key_is_described_for_editors_and_people() -> None:
+    """Each key of the format has a sentence in the schema and a row in the reference."""
+    schema = json.loads((ROOT / "infra/schema/services.schema.json").read_text())
+    reference = (ROOT / "infra/schema/services.md").read_text(encoding="utf-8")
+    tables = [schema, *schema["definitions"].values()]
+    tables += [one for table in tables for one in table.get("oneOf", ()) if "properties" in one]
+    keys = {name: key for table in tables for name, key in table.get("properties", {}).items()}
+    assert {"services", "depends_on", "opt_out", "persistence", "scheme"} <= set(keys)
+    for name, key in keys.items():
+        assert key["description"].endswith("."), name
+        assert f"| `{name}` |" in reference

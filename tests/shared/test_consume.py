@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -193,6 +194,30 @@ async def test_a_dead_members_entries_are_taken_over(
     await until(lambda: len(record.seen) == 3)
     assert record.seen == [(0, 2), (1, 2), (2, 2)]
     await until(lambda: pending(redis_server) == 0)
+
+
+async def test_a_backlog_does_not_hold_back_a_dead_members_entries(
+    broker: StreamBroker, redis_server: RedisServer, consume: StartMember
+) -> None:
+    """Abandoned entries are handled while the reader's hands are full of new ones."""
+    await broker.publish_event(SAID, said(0))
+    client = redis_server.client()
+    client.xgroup_create("said", "g", id="0")
+    client.xreadgroup("g", "dead", {"said": ">"})
+    busy = asyncio.Event()
+    record = Recorder()
+
+    async def handle(event: Said, delivery: Delivery) -> None:
+        if event.number:
+            await busy.wait()
+        await record(event, delivery)
+
+    for number in range(1, 10):
+        await broker.publish_event(SAID, said(number))
+    await consume(handle, limits=replace(FAST, in_hand=4, concurrency=8))
+    await until(lambda: record.numbers == [0])
+    busy.set()
+    await until(lambda: sorted(record.numbers) == [*range(10)])
 
 
 async def test_an_entry_that_kills_its_members_is_buried(

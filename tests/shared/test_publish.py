@@ -6,7 +6,7 @@ import json
 import pytest
 from faststream.redis import RedisBroker, StreamSub
 
-from shared.streams import EventRefused, NotConnected, StreamBroker, decode
+from shared.streams import EventRefused, NotConnected, Publication, StreamBroker, decode
 from shared.streams.envelope import MAX_ENTRY_BYTES, CloudEventsFormat
 from tests.servers import RedisServer
 from tests.shared.said import SAID, Said, said
@@ -225,3 +225,64 @@ async def test_a_frozen_server_fails_the_write_probe(
         assert not await asyncio.wait_for(broker.probe(SAID), 5)
     finally:
         redis_server.thaw()
+
+
+async def test_many_events_at_once_keep_their_order_and_each_is_there_once(
+    broker: StreamBroker, redis_server: RedisServer
+) -> None:
+    """A bulk publish appends in the given order and passes over what had been published."""
+    first = await broker.publish_event(SAID, said(0), event_id="0")
+    client = redis_server.client()
+    before = client.info("commandstats")["cmdstat_evalsha"]["calls"]
+    outcomes = await broker.publish_events(SAID, ((str(n), said(n)) for n in range(1200)))
+    assert client.info("commandstats")["cmdstat_evalsha"]["calls"] - before == 3
+    assert [decode(SAID, fields)[1].number for fields in entries(redis_server)] == [*range(1200)]
+    assert outcomes[0] == Publication("0", first.entry_id, duplicate=True)
+    assert [o.event_id for o in outcomes] == [str(n) for n in range(1200)]
+    assert not any(o.duplicate for o in outcomes[1:] if isinstance(o, Publication))
+    again = await broker.publish_events(SAID, ((str(n), said(n)) for n in range(1200)))
+    assert all(o.duplicate for o in again if isinstance(o, Publication))
+    assert len(entries(redis_server)) == 1200
+
+
+async def test_what_is_refused_holds_back_nothing_else(
+    broker: StreamBroker, redis_server: RedisServer
+) -> None:
+    """In a bulk publish the outcome of a bad event is its refusal, in its place."""
+    events = [
+        said(0),
+        said(1, "x" * MAX_ENTRY_BYTES),
+        Said.model_construct(text="\ud800", number=2, at=said(2).at),
+        said(3),
+    ]
+    outcomes = await broker.publish_events(SAID, ((None, event) for event in events))
+    assert [isinstance(outcome, EventRefused) for outcome in outcomes] == [False, True, True, False]
+    assert [decode(SAID, fields)[1].number for fields in entries(redis_server)] == [0, 3]
+    assert len(entries(redis_server, "said.dlq")) == 2
+
+
+async def test_a_bulk_publish_waits_for_redis(
+    broker: StreamBroker, redis_server: RedisServer
+) -> None:
+    """Redis dies in the middle of it; every event is in the stream once in the end, in order."""
+    publishing = asyncio.create_task(
+        broker.publish_events(SAID, ((str(n), said(n)) for n in range(5000)))
+    )
+    client = redis_server.client()
+    while not await asyncio.to_thread(client.xlen, "said"):
+        await asyncio.sleep(0)
+    redis_server.kill()
+    assert not (await asyncio.wait({publishing}, timeout=0.3))[0]
+    redis_server.start()
+    assert len(await publishing) == 5000
+    assert [decode(SAID, fields)[1].number for fields in entries(redis_server)] == [*range(5000)]
+
+
+async def test_a_connection_that_idled_away_is_no_outage(
+    broker: StreamBroker, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server closes idle connections; the next publish takes a new one and says nothing."""
+    await broker.publish_event(SAID, said(1), event_id="a")
+    redis_server.client().client_kill_filter(_type="normal", skipme=True)
+    assert not (await broker.publish_event(SAID, said(2), event_id="b")).duplicate
+    assert "redis unavailable" not in caplog.text

@@ -3,10 +3,19 @@
 import asyncio
 
 import aiogram
+import pytest
+import telegram
 from aiogram.client.session.aiohttp import AiohttpSession
 from aiogram.client.telegram import TelegramAPIServer
+from aiogram.exceptions import (
+    TelegramBadRequest,
+    TelegramConflictError,
+    TelegramForbiddenError,
+    TelegramRetryAfter,
+    TelegramUnauthorizedError,
+)
 from aiogram.filters import Command
-from aiogram.types import Message
+from aiogram.types import BotCommand, InlineKeyboardButton, InlineKeyboardMarkup, Message
 from telegram import Update
 from telegram.ext import ApplicationBuilder, CommandHandler, ContextTypes
 
@@ -40,8 +49,9 @@ async def test_python_telegram_bot_polls_and_answers(sim: SimClient, token: str)
             await application.stop()
     assert answer.text == f"{NAME}: привет 🚀"
     overview = await sim.overview()
-    assert overview.bot.pending == 0
-    assert overview.bot.confirmed_up_to == written.update_id
+    bot = overview.bots[int(token.partition(":")[0])]
+    assert bot.pending == 0
+    assert bot.confirmed_up_to == written.update_id
 
 
 async def test_aiogram_polls_and_answers(sim: SimClient, token: str) -> None:
@@ -64,4 +74,88 @@ async def test_aiogram_polls_and_answers(sim: SimClient, token: str) -> None:
     await dispatcher.stop_polling()
     await polling
     assert answer.text == f"{NAME}: привет 🚀"
-    assert (await sim.overview()).bot.sent == 1
+    assert (await sim.overview()).bots[bot.id].sent == 1
+
+
+async def test_python_telegram_bot_understands_every_answer(
+    sim: SimClient, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Objects are parsed, and each refusal is the exception that Telegram's would be."""
+    monkeypatch.setenv("PTB_TIMEDELTA", "true")  # without it, reading retry_after warns
+    await sim.write("/start", user={"id": 7, "first_name": NAME})
+    async with telegram.Bot(token, base_url=f"{sim.base_url}/bot") as bot:
+        commands = (telegram.BotCommand("start", "Begin"),)
+        assert await bot.set_my_commands(commands)
+        assert await bot.get_my_commands() == commands
+        assert (await bot.get_chat(7)).first_name == NAME
+        button = telegram.InlineKeyboardButton("Yes", callback_data="y")
+        keyboard = telegram.InlineKeyboardMarkup([[button]])
+        sent = await bot.send_message(7, "<b>Sure?</b>", "HTML", reply_markup=keyboard)
+        assert sent.text_html == "<b>Sure?</b>"
+        await sim.press(7, sent.message_id, "Yes")
+        query = (await bot.get_updates(offset=-1))[0].callback_query
+        assert query is not None
+        assert (query.data, query.message) == ("y", sent)
+        assert await query.answer("Done")
+        edited = await bot.edit_message_text("Done", 7, sent.message_id)
+        assert isinstance(edited, telegram.Message)
+        assert edited.text == "Done"
+        assert await bot.send_chat_action(7, "typing")
+        assert await bot.delete_message(7, sent.message_id)
+        assert (await bot.get_webhook_info()).pending_update_count == 1
+        with pytest.raises(telegram.error.BadRequest, match="Chat not found"):
+            await bot.send_message(8, "x")
+        await sim.block(7)
+        with pytest.raises(telegram.error.Forbidden, match="blocked by the user"):
+            await bot.send_message(7, "x")
+        await sim.add_fault("flood", method="getChat", count=1, retry_after=17)
+        with pytest.raises(telegram.error.RetryAfter, match="17"):
+            await bot.get_chat(7)
+    stranger = telegram.Bot(f"{token}!", base_url=f"{sim.base_url}/bot")
+    with pytest.raises(telegram.error.InvalidToken):
+        await stranger.initialize()
+    await stranger.shutdown()
+
+
+async def test_aiogram_understands_every_answer(sim: SimClient, token: str) -> None:
+    """Objects are parsed, and each refusal is the exception that Telegram's would be."""
+    await sim.write("/start", user={"id": 7, "first_name": NAME})
+    session = AiohttpSession(api=TelegramAPIServer.from_base(sim.base_url))
+    async with aiogram.Bot(token, session=session) as bot:
+        commands = [BotCommand(command="start", description="Begin")]
+        assert await bot.set_my_commands(commands)
+        assert [command.command for command in await bot.get_my_commands()] == ["start"]
+        assert (await bot.get_chat(7)).first_name == NAME
+        button = InlineKeyboardButton(text="Yes", callback_data="y")
+        keyboard = InlineKeyboardMarkup(inline_keyboard=[[button]])
+        sent = await bot.send_message(7, "<b>Sure?</b>", parse_mode="HTML", reply_markup=keyboard)
+        assert sent.html_text == "<b>Sure?</b>"
+        await sim.press(7, sent.message_id, "Yes")
+        query = (await bot.get_updates(offset=-1))[0].callback_query
+        assert query is not None
+        assert query.data == "y"
+        assert await bot.answer_callback_query(query.id, "Done")
+        edited = await bot.edit_message_text("Done", chat_id=7, message_id=sent.message_id)
+        assert isinstance(edited, Message)
+        assert edited.text == "Done"
+        assert await bot.send_chat_action(7, "typing")
+        assert await bot.delete_message(7, sent.message_id)
+        assert (await bot.get_webhook_info()).pending_update_count == 1
+        with pytest.raises(TelegramBadRequest, match="chat not found"):
+            await bot.send_message(8, "x")
+        await sim.block(7)
+        with pytest.raises(TelegramForbiddenError, match="blocked by the user"):
+            await bot.send_message(7, "x")
+        await sim.add_fault("flood", method="getChat", count=1, retry_after=17)
+        with pytest.raises(TelegramRetryAfter, match="17"):
+            await bot.get_chat(7)
+        offset = (await bot.get_updates(offset=-1))[0].update_id + 1
+        polls = [asyncio.create_task(bot.get_updates(offset, timeout=5)) for _ in range(2)]
+        with pytest.raises(TelegramConflictError, match="terminated by other getUpdates"):
+            await asyncio.gather(*polls)
+        await sim.write("/end", user=9)
+        await asyncio.wait(polls)
+    other = aiogram.Bot(f"{token}x", session=session)
+    with pytest.raises(TelegramUnauthorizedError):
+        await other.get_me()
+    await session.close()

@@ -91,7 +91,7 @@ class Bot:
         self.profile = profile
         self.id = bot_id(profile.token)
         self.updates = UpdateQueue(self.id, clock, state)
-        self.polling = Polling(self.updates, clock)
+        self.polling = Polling(self.id, self.updates, clock)
         self.chats: dict[int, Chat] = {}
         self.notify: Callable[[], None] = self.polling.arrived
         self._state = state
@@ -136,6 +136,7 @@ class Bot:
             "confirmed_up_to": queue.confirmed_up_to,
             "expired": queue.expired,
             "refused": queue.refused,
+            "overlaps": [incident.json() for incident in self.polling.overlaps.incidents.values()],
         }
         return "INSERT OR REPLACE INTO bots VALUES (?, ?)", (self.id, encode(body))
 
@@ -150,3 +151,4 @@ class Bot:
         queue = self.updates
         for name in ("next_id", "last_arrival", "confirmed_up_to", "expired", "refused"):
             setattr(queue, name, body[name])
+        self.polling.overlaps.restore(body["overlaps"])

@@ -15,13 +15,42 @@ Errors:
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
 
-Json = dict[str, Any]
+from telegram_sim import answers
+from telegram_sim.answers import (
+    BotOverview,
+    Fault,
+    Json,
+    Message,
+    Overlap,
+    Overview,
+    PressAnswer,
+    Pressed,
+    Written,
+    WrittenMany,
+)
+
+__all__ = [
+    "BotOverview",
+    "Fault",
+    "Message",
+    "NoAnswerError",
+    "Overlap",
+    "Overview",
+    "PressAnswer",
+    "Pressed",
+    "SimAwayError",
+    "SimClient",
+    "SimError",
+    "SimRefusedError",
+    "Written",
+    "WrittenMany",
+]
+
 User = int | Mapping[str, Any]
 
 DEFAULT_USER = 1001
@@ -43,135 +72,6 @@ class SimAwayError(SimError):
 
 class NoAnswerError(SimError, TimeoutError):
     """The bot has not written into a chat in time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message of a chat.
-
-    Attributes:
-        message_id: Its number in the chat.
-        chat_id: The chat's number.
-        date: Unix second at which it was written.
-        text: Its text; empty where it has none.
-        from_bot: Whether the bot wrote it.
-        raw: The whole Message object of the Bot API.
-    """
-
-    message_id: int
-    chat_id: int
-    date: int
-    text: str
-    from_bot: bool
-    raw: Json
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A message that was written as a person.
-
-    Attributes:
-        message_id: Its number in the chat.
-        chat_id: The chat's number; the user's number in a private chat.
-        update_id: The number of the update about it; None where the bot gets none.
-        raw: The whole Message object of the Bot API.
-    """
-
-    message_id: int
-    chat_id: int
-    update_id: int | None
-    raw: Json
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenMany:
-    """Many messages that were written at once.
-
-    Attributes:
-        written: How many messages.
-        updates: For how many of them the bot gets an update.
-        first_update_id: The first update's number.
-        last_update_id: The last update's number.
-    """
-
-    written: int
-    updates: int
-    first_update_id: int | None
-    last_update_id: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Overlap:
-    """Two programs that polled with one token at once.
-
-    Attributes:
-        kind: `overlap`: two getUpdates in flight; `interleaved`: they asked in turns.
-        pollers: The two, numbered in the order in which they first asked.
-        since: Unix second of the first sign.
-        until: Unix second of the last one.
-        polls: How many getUpdates were such signs.
-    """
-
-    kind: str
-    pollers: tuple[int, int]
-    since: float
-    until: float
-    polls: int
-
-
-@dataclass(frozen=True, slots=True)
-class BotOverview:
-    """How one bot stands; `raw` has more.
-
-    Attributes:
-        id: The bot's number.
-        pending: Updates that wait to be confirmed.
-        confirmed_up_to: The highest confirmed update; None before the first.
-        polls: How many getUpdates there were.
-        polls_in_flight: How many are being answered now.
-        last_poll_age: Seconds since the last one came; None before the first.
-        sent: How many messages the bot has sent.
-        overlaps: Programs that polled at once.
-        raw: Everything that the control API says of it.
-    """
-
-    id: int
-    pending: int
-    confirmed_up_to: int | None
-    polls: int
-    polls_in_flight: int
-    last_poll_age: float | None
-    sent: int
-    overlaps: tuple[Overlap, ...]
-    raw: Json
-
-
-@dataclass(frozen=True, slots=True)
-class Overview:
-    """How the simulator stands.
-
-    Attributes:
-        now: Its time, in Unix seconds.
-        shift: Seconds that it is ahead of the machine's.
-        bots: Its bots by number.
-        raw: Everything that the control API says.
-    """
-
-    now: float
-    shift: float
-    bots: dict[int, BotOverview]
-    raw: Json
-
-    @property
-    def bot(self) -> BotOverview:
-        """The only bot.
-
-        Raises:
-            SimError: There is none, or there are several.
-        """
-        if len(self.bots) != 1:
-            raise SimError(f"there are {len(self.bots)} bots, so none is the only one")
-        return next(iter(self.bots.values()))
 
 
 class SimClient:
@@ -261,7 +161,7 @@ class SimClient:
             entities=entities,
             reply_to=reply_to,
         )
-        return _written(result)
+        return answers.written(result)
 
     async def write_many(  # noqa: PLR0913 - one keyword for each thing a load can vary in
         self,
@@ -298,7 +198,9 @@ class SimClient:
 
     async def edit(self, chat: int, message_id: int, text: str) -> Written:
         """Change the text of a person's message."""
-        return _written(await self._post("/sim/edit", chat=chat, message_id=message_id, text=text))
+        return answers.written(
+            await self._post("/sim/edit", chat=chat, message_id=message_id, text=text)
+        )
 
     async def inject(
         self, update: Mapping[str, Any], *, expires_in: int | None = None
@@ -319,7 +221,8 @@ class SimClient:
     async def messages(self, chat: int, *, after: int = 0) -> list[Message]:
         """Return a chat's messages after a number, oldest first."""
         return [
-            _message(found) for found in await self._get("/sim/messages", chat=chat, after=after)
+            answers.message(found)
+            for found in await self._get("/sim/messages", chat=chat, after=after)
         ]
 
     async def wait_for_answer(
@@ -346,13 +249,97 @@ class SimClient:
             raise NoAnswerError(
                 f"the bot wrote nothing into chat {chat} after message {after} in {timeout:g} s"
             )
-        return _message(found)
+        return answers.message(found)
 
     async def overview(self) -> Overview:
         """Return how the simulator and its bots stand."""
-        raw = await self._request("GET", "/sim/overview")
-        bots = {bot["id"]: _bot_overview(bot) for bot in raw["bots"]}
-        return Overview(now=raw["now"], shift=raw["shift"], bots=bots, raw=raw)
+        return answers.overview(await self._request("GET", "/sim/overview"))
+
+    async def bot(self) -> BotOverview:
+        """Return how the bot stands that is meant.
+
+        Raises:
+            LookupError: There is no token, and not exactly one bot.
+        """
+        return answers.overview(await self._get("/sim/overview")).bot
+
+    async def chats(self) -> list[Json]:
+        """Return the Chat objects of the bot's chats."""
+        return [found["chat"] for found in await self._get("/sim/chats")]
+
+    async def press(
+        self, chat: int, message_id: int, button: str, *, user: User | None = None
+    ) -> Pressed:
+        """Press a button under a message as a person.
+
+        Args:
+            chat: The chat's number.
+            message_id: The message with the button.
+            button: Its callback data, or its text.
+            user: Who presses it; None for the user of a private chat.
+        """
+        return Pressed(
+            **await self._post(
+                "/sim/press", chat=chat, message_id=message_id, button=button, user=user
+            )
+        )
+
+    async def wait_for_press_answer(
+        self,
+        callback_query_id: str,
+        *,
+        timeout: float = 10.0,  # noqa: ASYNC109 - the simulator does the waiting
+    ) -> PressAnswer:
+        """Return what the bot says to a pressed button, as soon as it does.
+
+        Raises:
+            NoAnswerError: It has not said anything in time.
+        """
+        query = {"callback_query_id": callback_query_id, "timeout": str(timeout)}
+        found = await self._request("GET", "/sim/press", within=TIMEOUT + timeout, params=query)
+        if found is None:
+            raise NoAnswerError(
+                f"callback query {callback_query_id} got no answer in {timeout:g} s"
+            )
+        return PressAnswer(text=found["text"], show_alert=found["show_alert"], url=found["url"])
+
+    async def block(self, chat: int, *, blocked: bool = True) -> None:
+        """Have the user of a private chat block the bot, or let it write again."""
+        await self._post("/sim/block", chat=chat, blocked=blocked)
+
+    async def add_fault(self, kind: str, *, method: str = "*", **options: float) -> Fault:
+        """Have the simulator get something wrong.
+
+        Args:
+            kind: slow, flood, error, reset, broken or lost.
+            method: The method that it strikes; `*` for every one.
+            options: count, probability, seconds, retry_after, code, delay and seed, as the control
+                API takes them.
+        """
+        body = {"kind": kind, "method": method, **options}
+        return answers.fault(await self._request("POST", "/sim/faults", json=body))
+
+    async def faults(self) -> list[Fault]:
+        """Return the faults that are there."""
+        return [answers.fault(found) for found in await self._request("GET", "/sim/faults")]
+
+    async def remove_fault(self, fault_id: int) -> None:
+        """Remove one fault."""
+        await self._request("DELETE", f"/sim/faults/{fault_id}")
+
+    async def clear_faults(self) -> None:
+        """Remove every fault."""
+        await self._request("DELETE", "/sim/faults")
+
+    async def set_limits(self, **limits: float) -> Json:
+        """Choose how fast bots may send, and return all the limits.
+
+        Args:
+            limits: enabled, chat_per_second, chat_burst, group_per_minute and all_per_second; what
+                is not named stays.
+        """
+        chosen: Json = await self._request("PUT", "/sim/limits", json=limits)
+        return chosen
 
     async def advance(self, seconds: float) -> float:
         """Move the simulated time ahead, and return it in Unix seconds."""
@@ -391,42 +378,3 @@ class SimClient:
         if not answer["ok"]:
             raise SimRefusedError(answer["error"])
         return answer.get("result")
-
-
-def _message(found: Json) -> Message:
-    raw = found["message"]
-    return Message(
-        message_id=raw["message_id"],
-        chat_id=raw["chat"]["id"],
-        date=raw["date"],
-        text=raw.get("text", ""),
-        from_bot=found["from_bot"],
-        raw=raw,
-    )
-
-
-def _written(result: Json) -> Written:
-    raw = result["message"]
-    return Written(
-        message_id=raw["message_id"],
-        chat_id=raw["chat"]["id"],
-        update_id=result["update_id"],
-        raw=raw,
-    )
-
-
-def _bot_overview(raw: Json) -> BotOverview:
-    return BotOverview(
-        id=raw["id"],
-        pending=raw["pending"],
-        confirmed_up_to=raw["confirmed_up_to"],
-        polls=raw["polls"],
-        polls_in_flight=raw["polls_in_flight"],
-        last_poll_age=raw["last_poll_age"],
-        sent=raw["sent"],
-        overlaps=tuple(
-            Overlap(**{**overlap, "pollers": tuple(overlap["pollers"])})
-            for overlap in raw["overlaps"]
-        ),
-        raw=raw,
-    )

@@ -7,6 +7,7 @@ asks, after that another one with less progress asks, and then the first one ask
 
 from dataclasses import dataclass
 
+from telegram_sim import logs
 from telegram_sim.clock import Clock
 from telegram_sim.serial import Json
 
@@ -61,17 +62,26 @@ class Overlaps:
         incidents: The pairs that polled at once, oldest first; a pair has one incident of a kind.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, bot: int, clock: Clock) -> None:
+        self._bot = bot
         self._clock = clock
         self._pollers: list[Poller] = []
         self._in_flight: list[Poller] = []
         self._current: Poller | None = None
+        self._last_number = 0
         self.incidents: dict[tuple[str, tuple[int, int]], Incident] = {}
 
     @property
     def in_flight(self) -> int:
         """How many getUpdates are being answered now."""
         return len(self._in_flight)
+
+    def restore(self, incidents: list[Json]) -> None:
+        """Take over the incidents that `json` of each had told; later pollers have new numbers."""
+        for about in incidents:
+            incident = Incident(**{**about, "pollers": tuple(about["pollers"])})
+            self.incidents[incident.kind, incident.pollers] = incident
+            self._last_number = max(self._last_number, *incident.pollers)
 
     def begin(self, peer: Peer, offset: int) -> Poller:
         """Note that a getUpdates has arrived; the poller returned goes to `end` later."""
@@ -94,14 +104,15 @@ class Overlaps:
         return next((poller for poller in self._pollers if peer in poller.peers), None)
 
     def _same_by_progress(self, peer: Peer, offset: int) -> Poller | None:
+        """Return the program that this may well be, on another connection of its own."""
         current = self._current
-        if current is not None and peer[0] == current.host and offset >= current.offset:
-            return current
-        return None
+        if current is None or current in self._in_flight or peer[0] != current.host:
+            return None
+        return current if offset >= current.offset else None
 
     def _new(self, peer: Peer) -> Poller:
-        number = self._pollers[-1].number + 1 if self._pollers else 1
-        poller = Poller(number, host=peer[0], offset=0, peers=set())
+        self._last_number += 1
+        poller = Poller(self._last_number, host=peer[0], offset=0, peers=set())
         self._pollers = [*self._pollers[-MOST_INCIDENTS:], poller]
         return poller
 
@@ -112,6 +123,7 @@ class Overlaps:
         if incident is None:
             if len(self.incidents) < MOST_INCIDENTS:
                 self.incidents[kind, pair] = Incident(kind, pair, since=now, until=now)
+                logs.warning("two programs poll with one token", bot=self._bot, kind=kind)
             return
         incident.until = now
         incident.polls += 1

@@ -1,18 +1,22 @@
 """How everything stands, in one object."""
 
+from collections.abc import Iterable
+
 from telegram_sim.bots import Bot
 from telegram_sim.serial import Json
 from telegram_sim.simulator import Simulator
 
 
-def overview(simulator: Simulator) -> Json:
-    """Return how the simulator and each of its bots stand."""
+def overview(simulator: Simulator, bots: Iterable[Bot]) -> Json:
+    """Return how the simulator and some of its bots stand."""
     clock = simulator.clock
     return {
         "now": clock.now(),
         "shift": clock.shift,
+        "limits": simulator.limits.settings.json(),
+        "faults": [fault.json() for fault in simulator.faults.all()],
         "users": len(simulator.users),
-        "bots": [_bot(simulator, bot) for bot in simulator.bots.values()],
+        "bots": [_bot(simulator, bot) for bot in bots],
     }
 
 
@@ -31,6 +35,8 @@ def _bot(simulator: Simulator, bot: Bot) -> Json:
         "refused": queue.refused,
         "filtered": counts.filtered,
         "allowed_updates": list(bot.profile.allowed),
+        "commands": bot.profile.commands.get("default ", []),
+        "webhook": bot.profile.webhook.url if bot.profile.webhook else None,
         "polls": polling.polls,
         "polls_in_flight": polling.overlaps.in_flight,
         "last_poll_age": simulator.clock.now() - last_poll if last_poll else None,

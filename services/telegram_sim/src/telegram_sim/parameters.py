@@ -7,7 +7,7 @@ text in a JSON body is that value's JSON.
 import json
 import re
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import unquote
 
 from aiohttp import BodyPartReader, web
 
@@ -104,7 +104,19 @@ async def read_parameters(request: web.Request) -> Parameters:
 
 
 def _from_form(text: str) -> dict[str, str]:
-    return dict(reversed(parse_qsl(text, keep_blank_values=True, errors="surrogateescape")))
+    """Return what a form says; of a name that comes twice, the first value."""
+    values: dict[str, str] = {}
+    for pair in text.split("&"):
+        if pair:
+            name, _, value = pair.partition("=")
+            values.setdefault(_unescaped(name), _unescaped(value))
+    return values
+
+
+def _unescaped(text: str) -> str:
+    if "+" in text:
+        text = text.replace("+", " ")
+    return unquote(text, errors="surrogateescape") if "%" in text else text
 
 
 def _from_json(body: bytes) -> dict[str, str]:
@@ -116,9 +128,14 @@ def _from_json(body: bytes) -> dict[str, str]:
         raise BadRequestError(f"can't parse the body as JSON: {problem}") from None
     if not isinstance(found, dict):
         raise BadRequestError("JSON object expected")
+    return texts(found)
+
+
+def texts(values: dict[str, Any]) -> dict[str, str]:
+    """Return the fields of a JSON object as parameters."""
     return {
         name: value if isinstance(value, str) else json.dumps(value)
-        for name, value in found.items()
+        for name, value in values.items()
     }
 
 

@@ -1,18 +1,28 @@
 """What people do: they write, edit, press buttons and block the bot."""
 
 import secrets
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from telegram_sim.bots import Bot
-from telegram_sim.chats import CHANNEL, Chat, Message, group_chat, private_chat
+from telegram_sim.chats import (
+    CHANNEL,
+    HIGHEST_SUPERGROUP,
+    PRIVATE,
+    Chat,
+    Message,
+    group_chat,
+    private_chat,
+)
+from telegram_sim.presses import LIFETIME as PRESS_LIFETIME
+from telegram_sim.presses import Press
 from telegram_sim.serial import Json, encode
 from telegram_sim.simulator import Simulator
 from telegram_sim.text import LONGEST_MESSAGE, Entity, find_entities, trimmed, utf16_length
 
 UPDATE_LIFETIME = 24 * 3600
-PRESS_LIFETIME = 150
+FIRST_USER = 1001
+FIRST_GROUP = -4001
 
 
 class PeopleError(Exception):
@@ -78,9 +88,14 @@ def write(simulator: Simulator, bot: Bot, writing: Writing) -> Written:
     return Written(message, chat.id, update_id)
 
 
-def write_all(simulator: Simulator, bot: Bot, writings: Iterable[Writing]) -> list[Written]:
-    """Write one message after the other; see `write`."""
-    return [write(simulator, bot, writing) for writing in writings]
+def open_chat(simulator: Simulator, bot: Bot, kind: str, name: str) -> Chat:
+    """Open an empty chat: a new user's private one, or a new group."""
+    if kind == PRIVATE:
+        number = max((FIRST_USER - 1, *simulator.users)) + 1
+        user = simulator.meet({"id": number, "first_name": name})
+        return simulator.open_chat(bot, private_chat(user))
+    number = min((FIRST_GROUP + 1, *(id_ for id_ in bot.chats if id_ > HIGHEST_SUPERGROUP))) - 1
+    return simulator.open_chat(bot, group_chat(number, {"title": name}))
 
 
 def edit(simulator: Simulator, bot: Bot, chat: Chat, message_id: int, text: str) -> Written:
@@ -104,6 +119,68 @@ def edit(simulator: Simulator, bot: Bot, chat: Chat, message_id: int, text: str)
     kind = "edited_channel_post" if chat.type == CHANNEL else "edited_message"
     update_id = bot.arrive(kind, edited.body, now + UPDATE_LIFETIME, f"{kind} {chat.id}")
     return Written(edited, chat.id, update_id)
+
+
+def press(  # noqa: PLR0913 - where, whose, which and by whom
+    simulator: Simulator, bot: Bot, chat: Chat, message_id: int, *, label: str, user: Json
+) -> tuple[Press, int | None]:
+    """Press a button under a message, and put the callback query before the bot.
+
+    Args:
+        simulator: Where this happens.
+        bot: Whose message it is.
+        chat: Where the message is.
+        message_id: The message with the button.
+        label: The button's callback data, or its text.
+        user: Who presses it.
+
+    Returns:
+        The press, and the number of the update.
+
+    Raises:
+        PeopleError: There is no such button.
+    """
+    message = message_in(chat, message_id)
+    data = _callback_data(message, label)
+    user = simulator.meet(user)
+    pressed = simulator.presses.add(bot.id)
+    query = {
+        "id": pressed.id,
+        "from": user,
+        "message": message.object(),
+        "chat_instance": str(abs(chat.id) + bot.id),
+        "data": data,
+    }
+    expires = simulator.clock.date() + PRESS_LIFETIME
+    queue = f"callback_query {user['id']}"
+    return pressed, bot.arrive("callback_query", encode(query), expires, queue)
+
+
+def block(simulator: Simulator, bot: Bot, chat: Chat, *, blocked: bool) -> int | None:
+    """Have the user of a private chat block the bot, or let it write again.
+
+    Returns:
+        The number of the update about it.
+
+    Raises:
+        PeopleError: It is no private chat.
+    """
+    if chat.type != PRIVATE:
+        raise PeopleError(f"chat {chat.id} is no private chat: only a user can block a bot")
+    if chat.blocked == blocked:
+        return None
+    chat.blocked = blocked
+    simulator.keep_chat(bot, chat)
+    free: Json = {"user": bot.user, "status": "member"}
+    kicked: Json = {"user": bot.user, "status": "kicked", "until_date": 0}
+    change = {
+        "chat": chat.about,
+        "from": simulator.users[chat.id],
+        "date": simulator.clock.date(),
+        "old_chat_member": free if blocked else kicked,
+        "new_chat_member": kicked if blocked else free,
+    }
+    return inject(simulator, bot, "my_chat_member", change)
 
 
 def inject(
@@ -139,6 +216,19 @@ def message_in(chat: Chat, message_id: int) -> Message:
     if message is None:
         raise PeopleError(f"chat {chat.id} has no message {message_id}")
     return message
+
+
+def _callback_data(message: Message, label: str) -> str:
+    markup = message.object().get("reply_markup", {})
+    buttons = [button for row in markup.get("inline_keyboard", ()) for button in row]
+    for button in buttons:
+        if label in {button.get("callback_data"), button["text"]} and "callback_data" in button:
+            return str(button["callback_data"])
+    there = ", ".join(repr(button["text"]) for button in buttons) or "none"
+    raise PeopleError(
+        f"message {message.id} has no button {label!r} that makes a callback query; its buttons: "
+        f"{there}"
+    )
 
 
 def _written_text(text: str) -> str:

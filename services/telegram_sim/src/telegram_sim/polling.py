@@ -69,14 +69,14 @@ class Polling:
         conflicts: How many 409 were given.
     """
 
-    def __init__(self, queue: UpdateQueue, clock: Clock) -> None:
+    def __init__(self, bot: int, queue: UpdateQueue, clock: Clock) -> None:
         self._queue = queue
         self._clock = clock
         self._waiting: _Waiting | None = None
         self._previous_offset = -1
         self._previous_start = clock.monotonic() - 100
         self._next_conflict = clock.monotonic() - 100
-        self.overlaps = Overlaps(clock)
+        self.overlaps = Overlaps(bot, clock)
         self.polls = 0
         self.last_poll = 0.0
         self.delivered = 0

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from telegram_sim.client import SimClient, SimError
+from telegram_sim.settings import DEFAULT_HISTORY
 
 LINES_KEPT = 200
 
@@ -30,6 +31,7 @@ class SimProcess:
         state: Its state file; None keeps the state in memory, so that a restart forgets it.
         tokens: Bot tokens that it accepts; none accepts any.
         limits: Whether it limits sending as Telegram does.
+        history: How many messages it keeps for each chat.
 
     Attributes:
         port: Where it listens, once it was started.
@@ -43,11 +45,13 @@ class SimProcess:
         state: Path | None = None,
         tokens: tuple[str, ...] = (),
         limits: bool = True,
+        history: int = DEFAULT_HISTORY,
     ) -> None:
         self.port = port
         self.log: list[str] = []
         self._state = state
         self._tokens = tokens
+        self._environ = {"SIM_LOG_FORMAT": "json", "SIM_HISTORY": str(history)}
         self._limits = limits
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -94,7 +98,7 @@ class SimProcess:
             *(sys.executable, "-m", "telegram_sim", *arguments),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            env=environ | {"SIM_LOG_FORMAT": "json"},
+            env=environ | self._environ,
         )
         self._process = process
         assert process.stdout is not None  # noqa: S101 - it was asked for above

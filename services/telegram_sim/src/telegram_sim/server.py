@@ -6,8 +6,9 @@ import signal
 from aiohttp import web
 
 from telegram_sim import logs
-from telegram_sim.api import BotApi
+from telegram_sim.api import BotApi, not_found
 from telegram_sim.control import ControlApi
+from telegram_sim.page import ChatPage
 from telegram_sim.parameters import LARGEST_BODY
 from telegram_sim.settings import Settings
 from telegram_sim.simulator import Simulator
@@ -15,6 +16,7 @@ from telegram_sim.state import State, StateError, StateFile
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 GRACE_PERIOD = 2.0
+LONGEST_REQUEST_LINE = 64 * 1024  # a whole message may come in the query
 
 
 class ListenError(Exception):
@@ -24,9 +26,17 @@ class ListenError(Exception):
 def application(simulator: Simulator) -> web.Application:
     """Return the web application of a simulator."""
     app = web.Application(client_max_size=LARGEST_BODY)
-    BotApi(simulator).add_to(app)
+    bot_api = BotApi(simulator)
+    bot_api.add_to(app)
     ControlApi(simulator).add_to(app)
+    ChatPage(simulator).add_to(app)
     app.router.add_get("/health", health)
+    app.router.add_route("*", "/{path:.*}", not_found)
+
+    async def begin(_app: web.Application) -> None:
+        simulator.webhooks.start(simulator.bots.values(), bot_api.reply)
+
+    app.on_startup.append(begin)
     return app
 
 
@@ -62,6 +72,7 @@ async def serve(settings: Settings) -> None:
             application(simulator),
             access_log=None,
             handler_cancellation=True,
+            max_line_size=LONGEST_REQUEST_LINE,
             shutdown_timeout=GRACE_PERIOD,
         )
         await runner.setup()
@@ -72,7 +83,7 @@ async def serve(settings: Settings) -> None:
             await stopped
             logs.info("stopping")
         finally:
-            simulator.stop()
+            await simulator.stop()
             await runner.cleanup()
     finally:
         await state.close()

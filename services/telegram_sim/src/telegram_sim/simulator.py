@@ -1,16 +1,21 @@
 """The simulated Telegram as a whole: its bots, its users, its clock and what it keeps."""
 
+from dataclasses import replace
 from typing import Any
 
 from telegram_sim.bots import Bot, Profile, bot_id
 from telegram_sim.chats import Chat, Message
 from telegram_sim.clock import Clock
 from telegram_sim.errors import UnauthorizedError
+from telegram_sim.faults import Faults
 from telegram_sim.feed import Feed
+from telegram_sim.limits import Limits, LimitSettings
+from telegram_sim.presses import Presses
 from telegram_sim.serial import Json, decode, encode
 from telegram_sim.settings import Settings, is_token
 from telegram_sim.state import State
 from telegram_sim.updates import Update
+from telegram_sim.webhooks import Webhooks
 
 
 class Simulator:
@@ -21,6 +26,10 @@ class Simulator:
         clock: Its time.
         state: What outlives the process.
         feed: Events for the chat page.
+        faults: What it gets wrong on purpose.
+        limits: How fast bots may send.
+        presses: Buttons that were pressed.
+        webhooks: Where the updates of bots go that do not poll.
         bots: Bots by number, in the order in which they came.
         users: User objects by number.
     """
@@ -31,6 +40,10 @@ class Simulator:
         kept = state.settings()
         self.clock = Clock(kept.get("shift", 0.0))
         self.feed = Feed()
+        self.faults = Faults(self.clock, state, kept.get("faults", []))
+        self.limits = Limits(self.clock, _limits(settings, kept))
+        self.presses = Presses(self.clock, state)
+        self.webhooks = Webhooks(self.clock)
         self.bots: dict[int, Bot] = {}
         self.users: dict[int, Json] = {}
         self._tokens: dict[str, Bot] = {}
@@ -61,8 +74,14 @@ class Simulator:
         self.clock.advance(seconds)
         self.state.put_setting("shift", self.clock.shift)
 
-    def stop(self) -> None:
+    def limit(self, limits: LimitSettings) -> None:
+        """Choose how fast bots may send, for good."""
+        self.limits.choose(limits)
+        self.state.put_setting("limits", limits.json())
+
+    async def stop(self) -> None:
         """End everything that waits, so that the process can end."""
+        await self.webhooks.stop()
         self.feed.close()
         for bot in self.bots.values():
             bot.polling.stop_waiting(None)
@@ -115,6 +134,8 @@ class Simulator:
     def put(self, bot: Bot, chat: Chat, message: Message, event: str = "message") -> None:
         """Add a message to a chat, or put a changed one in its place, and tell who watches."""
         gone = chat.add(message, self.settings.history)
+        if not self.state.keeps and not self.feed.watched:
+            return
         extra = encode({**message.extra, "from_bot": message.from_bot})
         self.state.put_message(bot.id, chat.id, message.id, message.body, extra)
         for message_id in gone:
@@ -172,6 +193,12 @@ class Simulator:
             message = Message(message_id, kept.pop("from_bot"), body, kept)
             self.bots[owner].chats[chat_id].add(message, self.settings.history)
         for owner, *values in state.rows(
-            "SELECT bot, id, kind, body, expires, queue FROM updates ORDER BY place"
+            "SELECT bot, id, kind, body, expires, queue FROM updates ORDER BY bot, id"
         ):
             self.bots[owner].updates.restore(Update(*values))
+
+
+def _limits(settings: Settings, kept: dict[str, Any]) -> LimitSettings:
+    """Return the limits chosen last; none at all where the simulator was told so at its start."""
+    chosen = LimitSettings(**kept.get("limits", {}))
+    return chosen if settings.limits else replace(chosen, enabled=False)

@@ -28,12 +28,12 @@ CREATE TABLE IF NOT EXISTS users (id INTEGER PRIMARY KEY, body BLOB);
 CREATE TABLE IF NOT EXISTS chats (bot INTEGER, id INTEGER, body BLOB, PRIMARY KEY (bot, id));
 CREATE TABLE IF NOT EXISTS messages (
     bot INTEGER, chat INTEGER, id INTEGER, body BLOB, extra BLOB, PRIMARY KEY (bot, chat, id)
-);
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS updates (
     bot INTEGER, id INTEGER, kind TEXT, body BLOB, expires INTEGER, queue TEXT,
-    place INTEGER PRIMARY KEY AUTOINCREMENT, UNIQUE (bot, id)
-);
-CREATE TABLE IF NOT EXISTS presses (id TEXT PRIMARY KEY, bot INTEGER, body BLOB);
+    PRIMARY KEY (bot, id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS presses (id TEXT PRIMARY KEY, body BLOB);
 """
 
 
@@ -52,7 +52,13 @@ class Row(Protocol):
 
 
 class State:
-    """Keeps nothing: the state of a simulator without a state file, and the base of one with it."""
+    """Keeps nothing: the state of a simulator without a state file, and the base of one with it.
+
+    Attributes:
+        keeps: Whether what is recorded is kept at all.
+    """
+
+    keeps = False
 
     def execute(self, statement: str, *values: Any) -> None:
         """Record one change."""
@@ -82,7 +88,7 @@ class State:
     def put_update(self, bot: int, update: Row) -> None:
         """Keep one update."""
         self.execute(
-            "INSERT INTO updates (bot, id, kind, body, expires, queue) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO updates VALUES (?, ?, ?, ?, ?, ?)",
             *(bot, update.id, update.kind, update.body, update.expires, update.queue),
         )
 
@@ -122,6 +128,8 @@ class StateFile(State):
     Raises:
         StateError: The file cannot be opened, or is none of ours.
     """
+
+    keeps = True
 
     def __init__(self, path: Path, on_failure: Callable[[StateError], None]) -> None:
         self._path = path

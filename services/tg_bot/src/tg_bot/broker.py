@@ -1,6 +1,6 @@
 """The lifespan of the broker in the bot."""
 
-from shared.generated.events import broker, command_received
+from shared.generated.events import Lease, broker, command_received
 
 SOURCE = "/tg_bot"
 
@@ -19,3 +19,8 @@ async def close_broker() -> None:
 async def redis_takes_writes() -> bool:
     """Whether a command could be published right now."""
     return await broker.probe(command_received)
+
+
+async def polling_lease(bot_id: int) -> Lease:
+    """Return this process's contender for the right to poll as one bot."""
+    return await broker.lease(command_received, str(bot_id))

@@ -64,19 +64,18 @@ async def handle_command(update: Update, context: Context) -> None:
     message = update.message
     if message is None:
         return
-    outbox = context.bot_data.outbox
-    publishing = asyncio.ensure_future(_publish(update, message, context))
+    outbox, loop = context.bot_data.outbox, asyncio.get_running_loop()
+    notice = loop.call_later(DELAY_NOTICE_AFTER, outbox.send, message.chat_id, DELAYED)
     try:
-        if not (await asyncio.wait({publishing}, timeout=DELAY_NOTICE_AFTER))[0]:
-            outbox.send(message.chat_id, DELAYED)
-        publication = await publishing
+        publication = await _publish(update, message, context)
     except EventRefused as refusal:
+        notice.cancel()
         log.warning("command refused", event_id=refusal.event_id, reason=refusal.reason)
         told = outbox.send(message.chat_id, FAILED)
         await asyncio.wait({told}, timeout=REFUSAL_NOTICE_TIMEOUT)
         return
     finally:
-        publishing.cancel()
+        notice.cancel()
     log.debug("command published", event_id=publication.event_id, entry=publication.entry_id)
     outbox.send(message.chat_id, PUBLISHED)
 

@@ -32,6 +32,7 @@ class Health:
         age = self._state.age
         body = {
             "status": "ok" if polls and writes else "unavailable",
+            "role": "active" if self._state.active else "standby",
             "polling": polls,
             "redis_writable": writes,
             "seconds_since_get_updates": None if age is None else round(age, 1),

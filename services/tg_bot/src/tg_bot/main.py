@@ -20,12 +20,12 @@ from telegram.request import BaseRequest
 
 from shared.logs import configure_logging, hide
 from shared.settings import SettingsError, exit_with, load_settings
-from tg_bot.broker import close_broker, connect_broker
+from tg_bot.broker import close_broker, connect_broker, polling_lease
 from tg_bot.context import BotData, Context
 from tg_bot.handlers import COMMANDS, handle_command, handle_error, handle_help, handle_start
 from tg_bot.health import Health
-from tg_bot.outbox import Outbox
-from tg_bot.polling import Poller
+from tg_bot.outbox import Limits, Outbox
+from tg_bot.polling import Poller, PollState
 from tg_bot.request import AiohttpRequest
 from tg_bot.settings import Settings
 from tg_bot.users import Users
@@ -60,7 +60,9 @@ def build_application(settings: Settings, polling: BaseRequest | None = None) ->
     )
     application = builder.build()
     application.bot_data.users = Users(settings.api_base_url)
-    application.bot_data.outbox = Outbox(application.bot)
+    application.bot_data.outbox = Outbox(
+        application.bot, Limits(overall=settings.replies_per_second)
+    )
     messages = filters.UpdateType.MESSAGE
     application.add_handler(CommandHandler("start", handle_start, messages))
     application.add_handler(CommandHandler("help", handle_help, messages))
@@ -105,8 +107,8 @@ async def run(settings: Settings) -> None:
         loop.add_signal_handler(signum, stop.set)
     polling = AiohttpRequest(1)
     application = build_application(settings, polling)
-    poller = Poller(application, polling)
-    health = Health(poller.state)
+    state = PollState()
+    health = Health(state)
     try:
         await health.start(settings.health_host, settings.health_port)
     except OSError as error:
@@ -115,7 +117,9 @@ async def run(settings: Settings) -> None:
     try:
         if await _unless_stopped(stop, post_init(application, settings)):
             log.info("bot started", username=application.bot.username)
-            await poller.run(stop)
+            state.ready = True
+            lease = await polling_lease(application.bot.id)
+            await Poller(application, polling, state, lease).run(stop)
     finally:
         await health.stop()
         await post_shutdown(application)

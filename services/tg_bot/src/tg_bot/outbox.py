@@ -22,7 +22,11 @@ ATTEMPTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Messages a second to everybody, and to one chat after a short burst."""
+    """Messages a second to everybody, and to one chat after a short burst.
+
+    Where `overall` is 0 there is no limit at all: for a Bot API server of one's own, which limits
+    by itself or not at all; its 429 are obeyed all the same.
+    """
 
     overall: float = 30.0
     per_chat: float = 1.0
@@ -39,7 +43,7 @@ class _Reply:
 class _Chat:
     """The replies that wait for one chat; they are sent in order."""
 
-    limiter: AsyncLimiter
+    limiter: AsyncLimiter | None
     replies: deque[_Reply] = field(default_factory=deque)
     worker: asyncio.Task[None] | None = None
 
@@ -50,7 +54,7 @@ class Outbox:
     def __init__(self, bot: Bot, limits: Limits | None = None) -> None:
         self._bot = bot
         self._limits = limits or Limits()
-        self._overall = AsyncLimiter(max(1.0, self._limits.overall), 1.0)
+        self._overall = _limiter(self._limits.overall, 1.0)
         self._chats: dict[int, _Chat] = {}
         self._waiting = 0
         self._dropping = False
@@ -68,7 +72,8 @@ class Outbox:
         self._waiting += 1
         chat = self._chats.get(chat_id)
         if chat is None:
-            limiter = AsyncLimiter(self._limits.burst, self._limits.burst / self._limits.per_chat)
+            burst, pause = self._limits.burst, self._limits.burst / self._limits.per_chat
+            limiter = None if self._overall is None else AsyncLimiter(burst, pause)
             chat = self._chats[chat_id] = _Chat(limiter)
         chat.replies.append(reply)
         if chat.worker is None:
@@ -90,14 +95,15 @@ class Outbox:
         """Send a chat's replies until none waits."""
         while chat.replies:
             reply = chat.replies[0]
-            async with chat.limiter:
-                sent = await self._deliver(chat_id, reply.text)
+            if chat.limiter is not None:
+                await chat.limiter.acquire()
+            sent = await self._deliver(chat_id, reply.text)
             chat.replies.popleft()
             self._waiting -= 1
             if not reply.sent.done():
                 reply.sent.set_result(sent)
         chat.worker = None
-        if chat.limiter.has_capacity(chat.limiter.max_rate):
+        if chat.limiter is None or chat.limiter.has_capacity(chat.limiter.max_rate):
             self._chats.pop(chat_id, None)
 
     async def _deliver(self, chat_id: int, text: str) -> bool:
@@ -105,8 +111,11 @@ class Outbox:
         delay = 0.5
         for _ in range(ATTEMPTS):
             try:
-                async with self._overall:
-                    await self._bot.send_message(chat_id, text)
+                if self._overall is not None:
+                    await self._overall.acquire()
+                # Not send_message: it makes a Message of the answer, which nobody reads.
+                message = {"chat_id": chat_id, "text": text}
+                await self._bot.do_api_request("sendMessage", message)
             except RetryAfter as error:
                 delay = _seconds(error)
             except (BadRequest, Forbidden) as error:
@@ -124,6 +133,11 @@ class Outbox:
             delay = min(delay * 2, 30.0)
         log.warning("reply given up", chat=chat_id, attempts=ATTEMPTS)
         return False
+
+
+def _limiter(rate: float, seconds: float) -> AsyncLimiter | None:
+    """Return a limiter of so many messages in so many seconds; None for no limit."""
+    return AsyncLimiter(max(1.0, rate), seconds * max(1.0, 1.0 / rate)) if rate else None
 
 
 def _seconds(error: RetryAfter) -> float:

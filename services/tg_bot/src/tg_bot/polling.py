@@ -14,15 +14,18 @@ import json
 import random
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any, cast
 from urllib.parse import urlencode
 
 import structlog
-from telegram import Update
 from telegram.error import Conflict, InvalidToken, RetryAfter, TelegramError
 from telegram.ext import Application
 from telegram.request import BaseRequest
+
+from shared.generated.events import Lease
+from tg_bot.updates import parse_update
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +34,8 @@ LONG_POLL = 30
 """Seconds that one getUpdates waits for an update; Telegram allows 50."""
 ANSWER_GRACE = 10.0
 """Seconds that the answer of a long poll may come late."""
+ASIDE_NOTICE_AFTER = 1.0
+"""Seconds without the lease after which the log says that this bot stands by."""
 STALE_AFTER = LONG_POLL + ANSWER_GRACE + 5.0
 """Seconds after the last getUpdates was sent from which the loop counts as standing still."""
 FAILING_AFTER = 5.0
@@ -44,8 +49,14 @@ ALLOWED_UPDATES = ("message",)
 
 @dataclass(slots=True)
 class PollState:
-    """What health wants to know of the loop; times are `monotonic` seconds."""
+    """What health wants to know of the loop; times are `monotonic` seconds.
 
+    `ready` means logged in; `active` is false while another bot holds the lease, or nobody can,
+    and this one stands by.
+    """
+
+    ready: bool = False
+    active: bool = False
     asked: float | None = None
     last_success: float | None = None
     failing: str | None = None
@@ -55,7 +66,9 @@ class PollState:
 
     @property
     def moves(self) -> bool:
-        """Whether the loop fetches updates: it asked lately, and the answers are good."""
+        """Whether the loop does its part: it fetches with good answers, or stands by."""
+        if not self.active:
+            return self.ready
         now = monotonic()
         asks = self.asked is not None and now - self.asked < STALE_AFTER
         return asks and (self.failing_since is None or now - self.failing_since < FAILING_AFTER)
@@ -67,19 +80,27 @@ class PollState:
 
 
 class Poller:
-    """Fetches, handles, and only then confirms; one request in flight, ever."""
+    """Fetches, handles, and only then confirms; one request in flight, ever.
+
+    It fetches only while it holds the lease, so of several bots with one token one polls.
+    """
 
     def __init__(
-        self, application: Application[Any, Any, Any, Any, Any, Any], request: BaseRequest
+        self,
+        application: Application[Any, Any, Any, Any, Any, Any],
+        request: BaseRequest,
+        state: PollState,
+        lease: Lease,
     ) -> None:
-        self.state = PollState()
+        self.state = state
+        self._lease = lease
+        self._token = 0
         self._application = application
         self._request = request
         self._offset = 0
-        self._confirmed = 0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Poll until `stop` is set, then finish the batch and confirm it.
+        """Poll until `stop` is set, then finish the batch, confirm it and give the lease back.
 
         Raises:
             InvalidToken: Telegram does not know the token; trying again cannot help.
@@ -87,14 +108,37 @@ class Poller:
         stopping = asyncio.create_task(stop.wait(), name="wait for stop")
         try:
             while not stop.is_set():
-                updates = await self._until(stopping, self._fetch())
+                await self._stand_by(stopping)
+                updates = await self._unless(stopping, self._fetch())
                 if updates and not await self._handle(updates, stopping):
                     log.warning("stopped with updates unhandled; Telegram will repeat them")
                     return
-            if self._confirmed < self._offset:
+            if self._offset and self._lease.held:
                 await self._confirm()
         finally:
             stopping.cancel()
+            await self._lease.release()
+            self.state.active = False
+
+    async def _stand_by(self, stopping: asyncio.Task[Any]) -> None:
+        """Return when this bot holds the lease, or when it is to stop."""
+        if self._lease.held:
+            return
+        self.state.active = False
+        acquiring = asyncio.create_task(self._lease.acquire(), name="acquire lease")
+        first = partial(asyncio.wait, {acquiring, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not (await first(timeout=ASIDE_NOTICE_AFTER))[0]:
+            log.info("standing by: another bot with this token polls, or Redis is away")
+            await first()
+        acquiring.cancel()
+        await asyncio.gather(acquiring, return_exceptions=True)
+        if not self._lease.held:
+            return
+        if self._lease.token != self._token + 1:
+            self._offset = 0  # somebody else has polled since; Telegram knows what is confirmed
+        self._token = self._lease.token
+        self.state.active, self.state.asked = True, monotonic()
+        log.info("polling", fencing_token=self._token)
 
     async def _fetch(self) -> list[dict[str, Any]]:
         """Return the next updates as Telegram wrote them; what came before them is confirmed."""
@@ -128,7 +172,8 @@ class Poller:
             f"{self._application.bot.base_url}/getUpdates?{query}",
             read_timeout=wait + ANSWER_GRACE,
         )
-        self._confirmed = offset
+        if not updates and offset == self._offset:
+            self._offset = 0  # confirmed; ids may restart anywhere after a quiet week
         return cast("list[dict[str, Any]]", updates)
 
     async def _handle(self, updates: Sequence[dict[str, Any]], stopping: asyncio.Task[Any]) -> bool:
@@ -156,7 +201,7 @@ class Poller:
     async def _handle_one(self, raw: dict[str, Any]) -> None:
         """Let the handlers have one update; it returns when what they caused is durable."""
         try:
-            update = Update.de_json(raw, self._application.bot)
+            update = parse_update(raw, self._application.bot)
         except Exception:
             log.exception("update not understood", update=raw["update_id"], fields=sorted(raw))
             return
@@ -169,17 +214,21 @@ class Poller:
         except TelegramError as error:
             log.warning("last batch not confirmed; Telegram will repeat it", reason=error.message)
 
-    async def _until(
+    async def _unless(
         self, stopping: asyncio.Task[Any], fetching: Coroutine[Any, Any, list[dict[str, Any]]]
     ) -> list[dict[str, Any]]:
-        """Return what was fetched, or nothing where the stop came first."""
+        """Return what was fetched; nothing where the stop or the end of the lease came first."""
+        if not self._lease.held:
+            fetching.close()
+            return []
         fetch = asyncio.create_task(fetching, name="getUpdates")
-        await asyncio.wait({fetch, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        losing = asyncio.create_task(self._lease.lost(), name="lose lease")
+        await asyncio.wait({fetch, stopping, losing}, return_when=asyncio.FIRST_COMPLETED)
+        losing.cancel()
         if not fetch.done():
             fetch.cancel()
-            await asyncio.gather(fetch, return_exceptions=True)
-            return []
-        return fetch.result()
+        await asyncio.gather(fetch, losing, return_exceptions=True)
+        return [] if fetch.cancelled() else fetch.result()
 
     def _failed(self, error: TelegramError) -> None:
         """Count a failed poll and log it where the reason is a new one."""

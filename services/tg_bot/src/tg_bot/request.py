@@ -4,6 +4,8 @@ Source of the interface: docs.python-telegram-bot.org, telegram.request.BaseRequ
 """
 
 from typing import Any
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from telegram.error import NetworkError, TimedOut
@@ -11,6 +13,7 @@ from telegram.request import BaseRequest, RequestData
 
 READ_TIMEOUT = 10.0
 CONNECT_TIMEOUT = 5.0
+URLENCODED = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 class AiohttpRequest(BaseRequest):
@@ -21,11 +24,12 @@ class AiohttpRequest(BaseRequest):
         read_timeout: seconds without data after which a request has timed out.
     """
 
-    __slots__ = ("_connections", "_read_timeout", "_session")
+    __slots__ = ("_connections", "_proxies", "_read_timeout", "_session")
 
     def __init__(self, connections: int, read_timeout: float = READ_TIMEOUT) -> None:
         self._connections = connections
         self._read_timeout = read_timeout
+        self._proxies: dict[str, str | None] = {}
         self._session: aiohttp.ClientSession | None = None
 
     @property
@@ -37,7 +41,7 @@ class AiohttpRequest(BaseRequest):
         """Make the session; no connection is opened yet."""
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=self._connections)
-            self._session = aiohttp.ClientSession(connector=connector, trust_env=True)
+            self._session = aiohttp.ClientSession(connector=connector)
 
     async def shutdown(self) -> None:
         """Close every connection."""
@@ -68,9 +72,11 @@ class AiohttpRequest(BaseRequest):
             sock_read=_given(read_timeout, self._read_timeout),
             sock_connect=_given(connect_timeout, CONNECT_TIMEOUT),
         )
+        body, proxy = _body(request_data), self._proxy(url)
+        headers = URLENCODED if isinstance(body, bytes) else None
         try:
             async with self._session.request(
-                method, url, data=_body(request_data), timeout=timeout
+                method, url, data=body, headers=headers, timeout=timeout, proxy=proxy
             ) as response:
                 return response.status, await response.read()
         except TimeoutError as error:
@@ -78,18 +84,29 @@ class AiohttpRequest(BaseRequest):
         except (aiohttp.ClientError, OSError) as error:
             raise NetworkError(f"{type(error).__name__} at the Bot API") from error
 
+    def _proxy(self, url: str) -> str | None:
+        """Return the proxy that the environment names for a URL's server; looked up once.
+
+        aiohttp's own `trust_env` looks it up in a thread, at every request.
+        """
+        scheme, server, *_ = urlsplit(url)
+        if server not in self._proxies:
+            bypassed = proxy_bypass(server)
+            self._proxies[server] = None if bypassed else getproxies().get(scheme)
+        return self._proxies[server]
+
 
 def _given(value: Any, default: float) -> float | None:
     """Return a timeout that the caller gave, or the default where none was given."""
     return default if value is BaseRequest.DEFAULT_NONE else value
 
 
-def _body(data: RequestData | None) -> aiohttp.FormData | dict[str, str] | None:
+def _body(data: RequestData | None) -> aiohttp.FormData | bytes | None:
     """Return the form that a request sends; files make it a multipart one."""
     if data is None:
         return None
     if not data.contains_files:
-        return data.json_parameters
+        return urlencode(data.json_parameters).encode()  # aiohttp takes twice as long for it
     form = aiohttp.FormData(data.json_parameters)
     for name, (filename, content, mime) in (data.multipart_data or {}).items():
         form.add_field(name, content, filename=filename, content_type=mime)

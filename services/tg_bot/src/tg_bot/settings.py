@@ -31,5 +31,6 @@ class Settings(BaseModel):
     telegram_api_url: HttpUrl = "https://api.telegram.org"
     health_port: Annotated[int, Field(ge=0, le=65535)] = 8080
     health_host: str = "0.0.0.0"  # noqa: S104 — a container's health check comes from inside it
+    replies_per_second: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "console"

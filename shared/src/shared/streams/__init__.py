@@ -13,6 +13,7 @@ from shared.streams.errors import (
     StreamError,
     TryLater,
 )
+from shared.streams.lease import Lease
 from shared.streams.publisher import Publication
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "EventRefused",
     "EventStream",
     "Handler",
+    "Lease",
     "Limits",
     "Malformed",
     "NotConnected",

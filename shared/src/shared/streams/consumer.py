@@ -24,7 +24,14 @@ from shared.streams.envelope import FIELD_BYTES, EventStream, Malformed, decode
 from shared.streams.errors import TryLater
 from shared.streams.group import Entry, Group
 from shared.streams.letters import DeadLetter
-from shared.streams.retry import UNKNOWN, Backoff, Outage, describe, until_answered
+from shared.streams.retry import (
+    UNKNOWN,
+    Backoff,
+    Outage,
+    check_cancelled,
+    describe,
+    until_answered,
+)
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -32,6 +39,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 M = TypeVar("M", bound=BaseModel)
+
+CLAIM_AGAIN = 0.5
+"""Seconds between two rounds of claiming while there is more than one round can take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +186,7 @@ class _Loop(Generic[M]):
         backoff = Backoff()
         has_group = False
         while not self.stopping.is_set():
+            check_cancelled()
             try:
                 if not has_group:
                     await self._group.create()
@@ -283,12 +294,17 @@ class _Loop(Generic[M]):
         """Claim what dead members left, keep others off what is in hand, trim."""
         next_tidy = monotonic()
         while True:
+            check_cancelled()
+            pause = self._limits.claim_after / 3
             try:
                 if self._in_hand:
                     await self._group.keep(self._in_hand)
-                room = self._limits.in_hand - len(self._in_hand)
+                # Room of its own: a backlog that fills the reader's must not hold this back.
+                room = 2 * self._limits.in_hand - len(self._in_hand)
                 if room > 0 and not self.stopping.is_set():
-                    self._take(await self._group.claim(room, self._limits.claim_after))
+                    abandoned = await self._group.claim(room, self._limits.claim_after)
+                    self._take(abandoned)
+                    pause = CLAIM_AGAIN if len(abandoned) == room else pause
                 if monotonic() >= next_tidy:
                     trimmed, forgotten = await self._group.tidy(self._limits.retention)
                     next_tidy = monotonic() + self._limits.tidy_every
@@ -296,7 +312,7 @@ class _Loop(Generic[M]):
                         log.info("stream tidied", trimmed=trimmed, consumers=forgotten)
             except UNKNOWN as error:
                 log.debug("housekeeping put off", reason=describe(error))
-            await asyncio.sleep(self._limits.claim_after / 3)
+            await asyncio.sleep(pause)
 
     async def _pause(self, seconds: float) -> None:
         """Sleep, but no longer than until the stop."""

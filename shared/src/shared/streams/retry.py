@@ -46,6 +46,11 @@ class Outage:
     since: float | None = None
 
     @property
+    def lasts(self) -> bool:
+        """Whether the last try failed."""
+        return self.since is not None
+
+    @property
     def seconds(self) -> float:
         """Return for how long it has lasted; 0 where the last try worked."""
         return 0.0 if self.since is None else monotonic() - self.since
@@ -65,6 +70,17 @@ class Outage:
             self.since = self.reason = None
 
 
+def check_cancelled() -> None:
+    """Raise CancelledError where this task was cancelled and the cancellation got lost.
+
+    redis-py sends within `asyncio.wait_for`, which swallows a cancellation that comes in the same
+    turn as the result, before Python 3.12 (bugs.python.org/issue37658).
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 async def until_answered(call: Callable[[], Awaitable[T]], outage: Outage) -> T:
     """Make a repeatable call again and again until Redis has answered it.
 
@@ -78,6 +94,7 @@ async def until_answered(call: Callable[[], Awaitable[T]], outage: Outage) -> T:
             answer = await call()
         except UNKNOWN as error:
             outage.failed(error, started)
+            check_cancelled()
             await asyncio.sleep(backoff.next())
         else:
             outage.worked()

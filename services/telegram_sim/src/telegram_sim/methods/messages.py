@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from telegram_sim.chats import PRIVATE, Chat, Message
-from telegram_sim.errors import BadRequestError, ForbiddenError
+from telegram_sim.chats import CHANNEL, PRIVATE, Chat, Message
+from telegram_sim.errors import BadRequestError, FloodError, ForbiddenError
+from telegram_sim.markup import read_markup
 from telegram_sim.methods.call import TRUE, Call, Result
 from telegram_sim.serial import Json, encode
-from telegram_sim.text import LONGEST_MESSAGE, find_entities, trimmed, utf16_length
+from telegram_sim.texts import read_text
 
-MOST_BYTES = 1 << 15
 LATEST_DELETION = 48 * 3600
 ACTIONS = frozenset(
     {
@@ -17,6 +17,7 @@ ACTIONS = frozenset(
         *("pick_up_location", "find_location", "record_video_note", "upload_video_note"),
     }
 )
+REPLACED = frozenset({"text", "entities", "reply_markup", "edit_date"})
 NOT_MODIFIED = (
     "message is not modified: specified new message content and reply markup are exactly the same "
     "as a current content and reply markup of the message"
@@ -25,35 +26,43 @@ NOT_MODIFIED = (
 
 async def send_message(call: Call) -> Result:
     """Write a text into a chat."""
-    about = _text(call)
+    text = read_text(call.parameters)
+    inline, keyboard = read_markup(call.parameters)
     chat = chat_of(call)
+    replied = _replied(call, chat)
     simulator, bot = call.simulator, call.bot
+    _check_limits(call, chat)
     message_id = simulator.next_message_id(bot, chat)
-    body = encode(
-        {
-            "message_id": message_id,
-            "from": bot.user,
-            "chat": chat.about,
-            "date": simulator.clock.date(),
-            **about,
-        }
-    )
-    simulator.put(bot, chat, Message(message_id, from_bot=True, body=body))
+    about: Json = {"message_id": message_id}
+    if chat.type == CHANNEL:
+        about["sender_chat"] = chat.about
+    else:
+        about["from"] = bot.user
+    about.update(chat=chat.about, date=simulator.clock.date(), **replied, **text)
+    if inline is not None:
+        about["reply_markup"] = inline
+    body = encode(about)
+    extra = {"keyboard": keyboard} if keyboard else {}
+    simulator.put(bot, chat, Message(message_id, from_bot=True, body=body, extra=extra))
     bot.profile.counts.sent += 1
+    bot.changed()
     return Result(body)
 
 
 async def edit_message_text(call: Call) -> Result:
     """Change the text of a message of the bot."""
-    about = _text(call)
+    text = read_text(call.parameters)
+    inline, _ = read_markup(call.parameters)
     chat, message = _message(call, "message to edit")
     if not message.from_bot:
         raise BadRequestError("message can't be edited")
     old = message.object()
-    if old["text"] == about["text"] and old.get("entities") == about.get("entities"):
+    new = {name: value for name, value in old.items() if name not in REPLACED}
+    new |= text if inline is None else {**text, "reply_markup": inline}
+    if new == {name: value for name, value in old.items() if name != "edit_date"}:
         raise BadRequestError(NOT_MODIFIED)
-    kept = {name: value for name, value in old.items() if name not in {"text", "entities"}}
-    body = encode({**kept, "edit_date": call.simulator.clock.date(), **about})
+    _check_limits(call, chat)
+    body = encode({**new, "edit_date": call.simulator.clock.date()})
     call.simulator.put(call.bot, chat, replace(message, body=body), event="edited")
     call.bot.profile.counts.edited += 1
     call.bot.changed()
@@ -89,8 +98,20 @@ async def send_chat_action(call: Call) -> Result:
 
 async def answer_callback_query(call: Call) -> Result:
     """Answer a pressed button."""
-    del call
-    raise BadRequestError("query is too old and response timeout expired or query ID is invalid")
+    parameters = call.parameters
+    press = call.simulator.presses.answer(
+        call.bot.id,
+        parameters.text("callback_query_id"),
+        text=parameters.string("text"),
+        show_alert=parameters.flag("show_alert"),
+        url=parameters.text("url"),
+    )
+    if press is None:
+        raise BadRequestError(
+            "query is too old and response timeout expired or query ID is invalid"
+        )
+    call.simulator.tell(type="answered", bot=call.bot.id, press=press.json())
+    return TRUE
 
 
 async def get_chat(call: Call) -> Result:
@@ -119,7 +140,7 @@ def chat_of(call: Call) -> Chat:
 
     Raises:
         BadRequestError: It names none, or one that the bot does not know.
-        ForbiddenError: The user has blocked the bot.
+        ForbiddenError: The user has blocked the bot, or has never written to it.
     """
     text = call.parameters.text("chat_id")
     if not text:
@@ -138,6 +159,8 @@ def chat_of(call: Call) -> Chat:
         chat = call.bot.chats.get(call.parameters.integer("chat_id"))
     if chat is None:
         raise BadRequestError("chat not found")
+    if chat.type == PRIVATE and not chat.last_message_id:
+        raise ForbiddenError("bot can't initiate conversation with a user")
     if chat.blocked:
         raise ForbiddenError("bot was blocked by the user")
     return chat
@@ -151,17 +174,36 @@ def _message(call: Call, what: str) -> tuple[Chat, Message]:
     return chat, message
 
 
-def _text(call: Call) -> Json:
-    """Return the fields of a Message that a call's text makes."""
-    text = call.parameters.string("text")
-    if not text:
-        raise BadRequestError("message text is empty")
-    if len(text) > MOST_BYTES // 4 and len(text.encode()) > MOST_BYTES:
-        raise BadRequestError("text is too long")
-    text = trimmed(text)
-    if not text:
-        raise BadRequestError("text must be non-empty")
-    if utf16_length(text) > LONGEST_MESSAGE:
-        raise BadRequestError("message is too long")
-    entities = find_entities(text)
-    return {"text": text, "entities": entities} if entities else {"text": text}
+def _check_limits(call: Call, chat: Chat) -> None:
+    try:
+        call.simulator.limits.check(call.bot.id, chat)
+    except FloodError:
+        call.bot.profile.counts.limited += 1
+        call.bot.changed()
+        raise
+
+
+def _replied(call: Call, chat: Chat) -> Json:
+    """Return the field of a Message that tells which one it answers."""
+    parameters = call.parameters
+    given = parameters.json("reply_parameters", "reply parameters")
+    if given is None:
+        wanted = parameters.integer("reply_to_message_id")
+        optional = parameters.flag("allow_sending_without_reply")
+    elif isinstance(given, dict):
+        wanted, optional = (
+            given.get("message_id", 0),
+            bool(given.get("allow_sending_without_reply")),
+        )
+    else:
+        raise BadRequestError("object expected as reply parameters")
+    if not wanted:
+        return {}
+    message = chat.messages.get(wanted)
+    if message is not None:
+        answered = message.object()
+        answered.pop("reply_to_message", None)
+        return {"reply_to_message": answered}
+    if optional:
+        return {}
+    raise BadRequestError("message to be replied not found")

@@ -1,10 +1,21 @@
 """How a bot gets its updates: by asking, or at a webhook."""
 
+import asyncio
 import json
+import re
+import socket
+import ssl
+from urllib.parse import urlsplit
 
-from telegram_sim.bots import KINDS, UNASKED_KINDS
+from telegram_sim.bots import KINDS, UNASKED_KINDS, WebhookSettings
+from telegram_sim.errors import BadRequestError
 from telegram_sim.methods.call import TRUE, Call, Result
 from telegram_sim.polling import LONGEST_POLL, MOST_UPDATES
+from telegram_sim.serial import Json, encode
+from telegram_sim.webhook import verification
+
+LONGEST_SECRET = 256
+SECRET = re.compile(r"[A-Za-z0-9_-]*")
 
 
 async def get_updates(call: Call) -> Result:
@@ -13,33 +24,107 @@ async def get_updates(call: Call) -> Result:
     if bot.profile.webhook is not None:
         await bot.polling.refuse()
     choose_kinds(call)
-    updates = await bot.polling.get_updates(
-        offset=parameters.clamped("offset", 0, -(2**31), 2**31 - 1),
-        limit=parameters.clamped("limit", MOST_UPDATES, 1, MOST_UPDATES),
-        wait=parameters.clamped("timeout", 0, 0, LONGEST_POLL),
-        peer=call.peer,
-    )
-    bot.changed()
+    try:
+        updates = await bot.polling.get_updates(
+            offset=parameters.clamped("offset", 0, -(2**31), 2**31 - 1),
+            limit=parameters.clamped("limit", MOST_UPDATES, 1, MOST_UPDATES),
+            wait=parameters.clamped("timeout", 0, 0, LONGEST_POLL),
+            peer=call.peer,
+        )
+    finally:
+        bot.changed()
     return Result(b"[%s]" % b",".join(updates))
+
+
+async def set_webhook(call: Call) -> Result:
+    """Send the bot's updates to a URL; an empty one makes the bot poll."""
+    if not call.parameters.text("url"):
+        return await delete_webhook(call)
+    bot, webhooks = call.bot, call.simulator.webhooks
+    drop = call.parameters.flag("drop_pending_updates")
+    settings = _webhook_settings(call)
+    unchanged = settings == bot.profile.webhook and not settings.certificate and not drop
+    if not unchanged:
+        await _check_webhook(settings)
+        bot.polling.stop_waiting()
+        await webhooks.set(bot, None)
+        if drop:
+            bot.updates.keep_last(0)
+    choose_kinds(call)
+    if unchanged:
+        return Result(TRUE.body, "Webhook is already set")
+    await webhooks.set(bot, settings)
+    return Result(TRUE.body, "Webhook was set")
 
 
 async def delete_webhook(call: Call) -> Result:
     """Make the bot poll."""
+    had_one = call.bot.profile.webhook is not None
+    if had_one:
+        await call.simulator.webhooks.set(call.bot, None)
     if call.parameters.flag("drop_pending_updates"):
         call.bot.updates.keep_last(0)
-    return Result(TRUE.body, "Webhook is already deleted")
-
-
-async def set_webhook(call: Call) -> Result:
-    """Send the bot's updates to a URL."""
-    return await delete_webhook(call)
+        call.bot.changed()
+    return Result(TRUE.body, f"Webhook {'was' if had_one else 'is already'} deleted")
 
 
 async def get_webhook_info(call: Call) -> Result:
     """Return where the bot's updates go and how many wait."""
-    call.bot.updates.drop_expired()
-    pending = len(call.bot.updates)
-    return Result(b'{"url":"","has_custom_certificate":false,"pending_update_count":%d}' % pending)
+    bot = call.bot
+    settings, webhook = bot.profile.webhook, call.simulator.webhooks.get(bot)
+    bot.updates.drop_expired()
+    about: Json = {
+        "url": settings.url if settings else "",
+        "has_custom_certificate": bool(settings and settings.certificate),
+        "pending_update_count": len(bot.updates),
+    }
+    if webhook is not None and webhook.last_error_date:
+        about["last_error_date"] = webhook.last_error_date
+        about["last_error_message"] = webhook.last_error_message
+    if settings is not None:
+        about["max_connections"] = settings.max_connections
+        about["ip_address"] = settings.ip_address or "<unknown>"
+    if set(bot.profile.allowed) != UNASKED_KINDS:
+        about["allowed_updates"] = list(bot.profile.allowed)
+    return Result(encode(about))
+
+
+def _webhook_settings(call: Call) -> WebhookSettings:
+    parameters = call.parameters
+    url = parameters.text("url")
+    settings = WebhookSettings(
+        url=url if "://" in url else f"https://{url}",
+        max_connections=parameters.clamped("max_connections", 40, 1, 100),
+        secret_token=parameters.text("secret_token"),
+        ip_address=parameters.text("ip_address"),
+        certificate=parameters.text("certificate"),
+    )
+    if len(settings.secret_token) > LONGEST_SECRET:
+        raise BadRequestError("secret token is too long")
+    if not SECRET.fullmatch(settings.secret_token):
+        raise BadRequestError("secret token contains unallowed characters")
+    return settings
+
+
+async def _check_webhook(settings: WebhookSettings) -> None:
+    try:
+        parts = urlsplit(settings.url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        raise BadRequestError("invalid webhook URL specified") from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise BadRequestError("invalid webhook URL specified")
+    try:
+        verification(settings.certificate)
+    except ssl.SSLError as problem:
+        raise BadRequestError(f"bad webhook: can't use the certificate: {problem}") from None
+    try:
+        host = settings.ip_address or parts.hostname
+        await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as problem:
+        raise BadRequestError(
+            f"bad webhook: Failed to resolve host: {problem.strerror or problem}"
+        ) from None
 
 
 def choose_kinds(call: Call) -> None:

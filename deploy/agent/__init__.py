@@ -1,0 +1,7 @@
+"""What runs on the host, sent there as one file: Python 3.10 or newer and nothing else.
+
+The cut-over is one process of the host's own, so that a lost SSH connection cannot stop it
+half-way.
+It writes down what it is about to do before it does it; whatever finds the journal unfinished
+undoes it, or finishes it once it is past the point of commitment.
+"""

@@ -1,0 +1,169 @@
+"""The agent's command line; `make deploy` and its siblings call it, and so can a person."""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from deploy.agent import backup, cutover, detached, drift, lock, prune, secret_store, status
+from deploy.agent.audit import Audit
+from deploy.agent.layout import AgentError, Layout
+from deploy.agent.release import Release
+
+DIFFERENT = 2
+Verb = Callable[[Layout, argparse.Namespace], int]
+
+
+def begin(layout: Layout, options: argparse.Namespace) -> int:
+    """Start a cut-over that no lost connection stops, and follow it."""
+    arguments = ["--root", str(layout.root), "--who", options.who, "cut-over"]
+    detached.begin(layout, [*arguments, options.name], options.run)
+    return detached.follow(layout, options.run)
+
+
+def cut_over(layout: Layout, options: argparse.Namespace) -> int:
+    """Make a release the one that runs."""
+    code = os.EX_SOFTWARE
+    try:
+        code = cutover.cut_over(layout, options.name, options.who)
+    except AgentError as error:
+        Audit(layout.audit, options.who, options.name).note("refused", str(error))
+        code = error.code
+    finally:
+        detached.note_result(layout, options.run, code)
+    return code
+
+
+def follow(layout: Layout, options: argparse.Namespace) -> int:
+    """Follow a cut-over that was begun before."""
+    return detached.follow(layout, options.run)
+
+
+def recover(layout: Layout, options: argparse.Namespace) -> int:
+    """Undo or finish a cut-over that died."""
+    return cutover.recover(layout, options.who)
+
+
+def acquire(layout: Layout, options: argparse.Namespace) -> int:
+    """Take the lock, or renew it."""
+    layout.prepare()
+    lock.acquire(layout, options.token, options.who, options.reason, options.seconds)
+    return os.EX_OK
+
+
+def release(layout: Layout, options: argparse.Namespace) -> int:
+    """Give the lock back."""
+    found = lock.release(layout, options.token)
+    if not options.token:
+        print(f"the lock of {lock.describe(found)} is gone" if found else "there was no lock")
+    return os.EX_OK
+
+
+def secrets(layout: Layout, _options: argparse.Namespace) -> int:
+    """Take secrets from standard input."""
+    for name in secret_store.store(layout, json.load(sys.stdin)):
+        print(f"secret {name.rpartition('.')[0]} stored")
+    return os.EX_OK
+
+
+def show(layout: Layout, options: argparse.Namespace) -> int:
+    """Print what runs, as JSON."""
+    print(json.dumps(status.status(layout, options.project)))
+    return os.EX_OK
+
+
+def tag(layout: Layout, options: argparse.Namespace) -> int:
+    """Make sure that the images of a release are here, and name them as ours."""
+    found = Release.load(layout.releases / options.name)
+    cutover.check(found, layout)
+    for name, one in found.services.items():
+        prune.tag(found.project, name, one["image"])
+    return os.EX_OK
+
+
+def differences(layout: Layout, _options: argparse.Namespace) -> int:
+    """Print what is not as it should be; exit with 2 where there is something."""
+    found = list(drift.differences(layout))
+    for line in found:
+        print(line)
+    return DIFFERENT if found else os.EX_OK
+
+
+def save(layout: Layout, options: argparse.Namespace) -> int:
+    """Back up the data stores."""
+    with lock.flock(layout, lock.CUT_OVER, wait=False):
+        audit = Audit(layout.audit, options.who)
+        backup.backup(layout, running(layout), audit)
+    return os.EX_OK
+
+
+def restore(layout: Layout, options: argparse.Namespace) -> int:
+    """Put the data of a backup in place of today's."""
+    with lock.flock(layout, lock.CUT_OVER, wait=False):
+        audit = Audit(layout.audit, options.who)
+        backup.restore(layout, running(layout), options.name, audit)
+    return os.EX_OK
+
+
+def running(layout: Layout) -> Release:
+    """Return the current release."""
+    folder = layout.linked("current")
+    if folder is None:
+        raise AgentError("no release runs on this host; deploy one")
+    return Release.load(folder)
+
+
+VERBS: dict[str, tuple[Verb, tuple[str, ...]]] = {
+    "begin": (begin, ("name", "--run")),
+    "cut-over": (cut_over, ("name", "--run")),
+    "follow": (follow, ("--run",)),
+    "recover": (recover, ()),
+    "lock": (acquire, ("--token", "--reason", "--seconds")),
+    "unlock": (release, ("--token",)),
+    "secrets": (secrets, ()),
+    "status": (show, ("--project",)),
+    "tag": (tag, ("name",)),
+    "drift": (differences, ()),
+    "backup": (save, ()),
+    "restore": (restore, ("name",)),
+}
+KINDS: dict[str, dict[str, object]] = {
+    "name": {"help": "a release, or a backup"},
+    "--run": {"required": True, "help": "names this run, for following it"},
+    "--token": {"default": "", "help": "tells one holder of the lock from another"},
+    "--reason": {"default": "deploy", "help": "why the lock is taken"},
+    "--seconds": {"type": float, "help": "how long the lock lasts without being renewed"},
+    "--project": {"required": True, "help": "the Compose project"},
+}
+
+
+def main() -> int:
+    """Do one verb; the one place that prints a failure."""
+    parser = argparse.ArgumentParser(prog="agent", description=__doc__)
+    parser.add_argument("--root", type=Path, required=True, help="the project's folder")
+    parser.add_argument("--who", default="unknown", help="who asks, for the audit")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    for name, (verb, arguments) in VERBS.items():
+        one = verbs.add_parser(name, help=verb.__doc__)
+        for argument in arguments:
+            one.add_argument(argument, **KINDS[argument])  # type: ignore[arg-type]
+        one.set_defaults(verb=verb)
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, stop)
+    layout = Layout(options.root)
+    if os.geteuid() == 0:
+        os.umask(0o022)
+    try:
+        return int(options.verb(layout, options))
+    except AgentError as error:
+        print(error, file=sys.stderr)
+        return error.code
+
+
+def stop(_signal: int, _frame: FrameType | None) -> None:
+    """Turn SIGTERM into an error, so that what is under way is undone."""
+    raise AgentError("it was told to stop (SIGTERM)")

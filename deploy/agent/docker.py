@@ -1,0 +1,192 @@
+"""The host's Docker: Compose for creating containers, the engine for everything else."""
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy.agent.layout import AgentError
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PROJECT_LABEL = "com.docker.compose.project"
+SERVICE_LABEL = "com.docker.compose.service"
+HASH_LABEL = "com.docker.compose.config-hash"
+ONE_OFF_LABEL = "com.docker.compose.oneoff"
+
+
+def run(*command: str, stdin: bytes | None = None, timeout: float = 300) -> str:
+    """Run a command and return what it printed.
+
+    Raises:
+        AgentError: It failed, or took longer; the message has its last words.
+    """
+    environment = {"PATH": PATH, "HOME": os.environ.get("HOME", "/root"), "LC_ALL": "C.UTF-8"}
+    try:
+        result = subprocess.run(  # noqa: UP022 - one stream is text for people, the other is data
+            command,
+            input=stdin if stdin is not None else b"",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            timeout=timeout,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise AgentError(f"{command[0]} is not installed on this host; run provision") from None
+    except subprocess.TimeoutExpired:
+        raise AgentError(f"{' '.join(command[:3])} took longer than {timeout:.0f} s") from None
+    if result.returncode:
+        words = result.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+        raise AgentError(f"{' '.join(command[:3])} failed: {words[-1]}")
+    return result.stdout.decode(errors="replace")
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container of the project, as the engine describes it."""
+
+    id: str
+    name: str
+    service: str
+    config_hash: str
+    image: str
+    status: str
+    exit_code: int
+    restarts: int
+    started: str
+    health: str
+    health_test: tuple[str, ...]
+    networks: tuple[str, ...]
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs and is not between two restarts."""
+        return self.status == "running"
+
+
+def containers(project: str) -> list[Container]:
+    """Return the project's containers, in any state, by name."""
+    listing = run(
+        "docker", "ps", "-aq", "--no-trunc", "--filter", f"label={PROJECT_LABEL}={project}"
+    )
+    ids = listing.split()
+    if not ids:
+        return []
+    found = _inspected(ids)
+    return sorted((_container(raw) for raw in found if _belongs(raw)), key=lambda one: one.name)
+
+
+def _inspected(ids: list[str]) -> list[dict[str, Any]]:
+    """Return what the engine says of containers; one that went away meanwhile is left out."""
+    try:
+        found: list[dict[str, Any]] = json.loads(run("docker", "container", "inspect", *ids))
+    except AgentError:
+        if len(ids) == 1:
+            return []
+        return [raw for one in ids for raw in _inspected([one])]
+    return found
+
+
+def _belongs(raw: dict[str, Any]) -> bool:
+    return str(raw["Config"]["Labels"].get(ONE_OFF_LABEL, "")).lower() != "true"
+
+
+def _container(raw: dict[str, Any]) -> Container:
+    labels, state = raw["Config"]["Labels"], raw["State"]
+    return Container(
+        id=raw["Id"],
+        name=raw["Name"].lstrip("/"),
+        service=labels.get(SERVICE_LABEL, ""),
+        config_hash=labels.get(HASH_LABEL, ""),
+        image=raw["Image"],
+        status=state["Status"],
+        exit_code=state["ExitCode"],
+        restarts=raw.get("RestartCount", 0),
+        started=state["StartedAt"],
+        health=(state.get("Health") or {}).get("Status", ""),
+        health_test=tuple((raw["Config"].get("Healthcheck") or {}).get("Test") or ()),
+        networks=tuple(raw["NetworkSettings"]["Networks"]),
+    )
+
+
+def image_id(name: str) -> str | None:
+    """Return an image's id; None where the host does not have it."""
+    try:
+        return run("docker", "image", "inspect", "--format", "{{.Id}}", name).strip()
+    except AgentError:
+        return None
+
+
+def exists(container: str) -> bool:
+    """Whether a container of that id is there, in any state."""
+    return bool(run("docker", "ps", "-aq", "--no-trunc", "--filter", f"id={container}").strip())
+
+
+def start(container: str) -> None:
+    """Start a container; one that runs stays as it is."""
+    run("docker", "start", container)
+
+
+def stop(container: str) -> None:
+    """Stop a container, within its own grace period."""
+    run("docker", "stop", container)
+
+
+def remove(container: str) -> None:
+    """Remove a container, running or not."""
+    run("docker", "rm", "--force", container)
+
+
+def last_lines(container: str, count: int = 15) -> str:
+    """Return the last lines that a container wrote."""
+    result = subprocess.run(
+        ("docker", "logs", "--tail", str(count), container),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    return result.stdout.decode(errors="replace").rstrip()
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A release's Compose file, and the project that it describes."""
+
+    project: str
+    folder: Path
+
+    def compose(self, *arguments: str, timeout: float = 300) -> str:
+        """Run one Compose command and return what it printed."""
+        file = str(self.folder / "compose.yml")
+        place = ("--project-name", self.project, "--project-directory", str(self.folder))
+        # An .env of the folder would change what the file says: there is none to be read.
+        return run(
+            "docker",
+            "compose",
+            *place,
+            "--env-file",
+            os.devnull,
+            "-f",
+            file,
+            *arguments,
+            timeout=timeout,
+        )
+
+    def hashes(self) -> dict[str, str]:
+        """Return the configuration hash of each service."""
+        told = self.compose("config", "--hash", "*").split()
+        return dict(zip(told[::2], told[1::2], strict=True))
+
+    def create(self, scales: Mapping[str, int]) -> None:
+        """Create containers until each service has so many; those that are there stay.
+
+        They are not started. All services are scaled at once: one that is left out goes back to
+        its own number as soon as it is another one's dependency.
+        """
+        scaled = [word for name, scale in scales.items() for word in ("--scale", f"{name}={scale}")]
+        only = ("--no-recreate", "--no-build", "--pull", "never")
+        if scales:
+            self.compose("create", *only, *scaled, *scales)

@@ -1,0 +1,47 @@
+"""Keep the newest releases; clear away the others, with images and secrets that were theirs."""
+
+import shutil
+
+from deploy.agent import docker
+from deploy.agent.audit import Audit
+from deploy.agent.layout import AgentError, Layout, read_json
+
+KEEP = 5
+
+
+def prune(layout: Layout, project: str, audit: Audit) -> None:
+    """Remove the releases beyond the newest five; never the current or the previous one."""
+    linked = {layout.linked("current"), layout.linked("previous")}
+    kept = layout.kept()
+    for folder in [one for one in kept[:-KEEP] if one not in linked]:
+        shutil.rmtree(folder)
+        audit.note("pruned", f"release {folder.name} is no longer kept")
+    never_ran = set(layout.releases.iterdir()) - set(layout.kept())
+    for folder in never_ran:
+        shutil.rmtree(folder)
+    facts = [read_json(folder / "release.json") or {} for folder in layout.kept()]
+    images = {one["image"] for found in facts for one in found["services"].values()}
+    files = {file for found in facts for file in found["secrets"].values()}
+    for path in layout.secrets.iterdir():
+        if path.name not in files:
+            path.unlink()
+    for tag, image in tags(project):
+        if image not in images:
+            try:
+                docker.run("docker", "image", "rm", tag)
+            except AgentError as error:
+                audit.note("kept", reason=str(error))
+
+
+def tags(project: str) -> list[tuple[str, str]]:
+    """Return name and id of every image that was tagged as ours."""
+    form = ("--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}")
+    told = docker.run("docker", "images", *form, "--filter", f"reference={project}/*")
+    pairs = (line.split() for line in told.splitlines())
+    return [(tag, image) for tag, image in pairs if not tag.endswith(":<none>")]
+
+
+def tag(project: str, service: str, image: str) -> None:
+    """Name an image as ours, so that clearing away what nobody named leaves it alone."""
+    digest = image.removeprefix("sha256:")[:12]
+    docker.run("docker", "tag", image, f"{project}/{service}:{digest}")

@@ -1,0 +1,56 @@
+"""What is deployed is a commit: a clean checkout, with everything rendered up to date."""
+
+import subprocess
+from pathlib import Path
+
+from deploy.errors import DataError
+from infra.stack import Plan, StackError, load_plan
+from infra.stack.rendering import render
+from infra.stack.writing import diff
+
+ROOT = Path(__file__).resolve().parents[1]
+SHOWN = 3
+
+
+def load(root: Path = ROOT) -> Plan:
+    """Return the plan of services.yml.
+
+    Raises:
+        DataError: It has mistakes, or what is rendered from it is out of date.
+    """
+    try:
+        plan = load_plan(root / "services.yml")
+    except StackError as error:
+        raise DataError(str(error)) from None
+    if diff(root, render(plan, root).texts):
+        raise DataError("files rendered from services.yml are out of date; run: make sync-services")
+    return plan
+
+
+def commit(root: Path = ROOT) -> str:
+    """Return the commit that is checked out.
+
+    Raises:
+        DataError: This is no repository, or something in it is not committed.
+    """
+    told = git(root, "status", "--porcelain")
+    if told:
+        changes = told.splitlines()
+        names = ", ".join(line[3:] for line in changes[:SHOWN])
+        more = f" and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
+        raise DataError(f"the checkout is dirty ({names}{more}); commit or stash it, then deploy")
+    return git(root, "rev-parse", "HEAD")
+
+
+def git(root: Path, *arguments: str) -> str:
+    """Return what git says.
+
+    Raises:
+        DataError: It fails.
+    """
+    result = subprocess.run(
+        ("git", *arguments), cwd=root, capture_output=True, text=True, check=False
+    )
+    if result.returncode:
+        raise DataError(f"git {arguments[0]} failed: {result.stderr.strip()}")
+    return result.stdout.strip()

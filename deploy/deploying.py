@@ -1,0 +1,169 @@
+"""A deploy and a rollback of one host, from the deployer's side."""
+
+import base64
+import json
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from deploy import checkout, commands, images, vault
+from deploy.bundle import archive
+from deploy.errors import DeployError, UnavailableError
+from deploy.heartbeat import locked
+from deploy.inventory import Host
+from deploy.release import Release, Sources, make_release
+from deploy.remote import LOST, ConnectionLostError, Remote
+from infra.stack import Plan
+
+Say = Callable[[str], None]
+RECONNECT_SECONDS = 120.0
+COMPOSE = "infra/compose.prod.yml"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What every host of a deploy has in common."""
+
+    plan: Plan
+    sha: str
+    compose: str
+    declaration: str
+    images: Mapping[str, str]
+    who: str
+
+
+def prepare(who: str, say: Say, *, verbose: bool) -> Prepared:
+    """Look at the checkout and build the images.
+
+    Raises:
+        DeployError: Nothing can be deployed from here, and why.
+    """
+    plan = checkout.load()
+    sha = checkout.commit()
+    root = checkout.ROOT
+    built = images.build(plan, root, say, verbose=verbose)
+    compose = (root / COMPOSE).read_text(encoding="utf-8")
+    declaration = (root / "services.yml").read_text(encoding="utf-8")
+    return Prepared(plan, sha, compose, declaration, built, who)
+
+
+def release_for(host: Host, prepared: Prepared) -> Release:
+    """Return the release for one host."""
+    texts, key = vault.complete(prepared.plan, host.environment)
+    sources = Sources(
+        plan=prepared.plan,
+        compose=prepared.compose,
+        declaration=prepared.declaration,
+        sha=prepared.sha,
+        images=prepared.images,
+        settings=host.settings,
+        secrets=texts,
+        key=key,
+        root=host.root,
+    )
+    now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    return make_release(sources, now=now, who=prepared.who)
+
+
+def deploy(host: Host, prepared: Prepared, say: Say, *, dry: bool) -> int:
+    """Deploy to one host; return 0 where the release runs, 1 where it was rolled back.
+
+    Raises:
+        DeployError: Nothing was changed, and why.
+    """
+    release = release_for(host, prepared)
+    with Remote(host) as remote:
+        found = remote.status(prepared.plan.project, first=commands.preflight(host))
+        if (
+            found["content"] == release.content
+            and not found["as_released"]
+            and not found["unfinished"]
+        ):
+            say(f"nothing to do: {found['current']} runs just so")
+            return 0
+        missing = images.lacking(prepared.images, found["images"])
+        images.check_space(missing, found["free_bytes"])
+        if dry:
+            tell_plan(release, found, missing, say)
+            return 0
+        with locked(remote, prepared.who, f"deploy of {release.name}"):
+            if missing:
+                say(f"sending {', '.join(missing)}")
+                images.send(remote, missing, say)
+            send_release(remote, release)
+            return cut_over(remote, release.name, prepared.who, say)
+
+
+def tell_plan(
+    release: Release, found: dict[str, object], missing: Mapping[str, str], say: Say
+) -> None:
+    """Say what a deploy would do."""
+    same = found["content"] == release.content
+    say(f"would release {release.name} in place of {found['current'] or 'nothing'}")
+    say(f"would send the images of: {', '.join(missing) or 'nothing'}")
+    say(f"the content is {'the same as now' if same else 'another than now'}")
+    if found["unfinished"]:
+        say(f"would first undo or finish {found['unfinished']}")
+
+
+def send_release(remote: Remote, release: Release) -> None:
+    """Put a release and its secrets on the host; nothing uses them yet."""
+    sent = {
+        name: {**one, "text": base64.b64encode(one["text"].encode()).decode()}
+        for name, one in release.secrets.items()
+    }
+    remote.agent("secrets", stdin=json.dumps(sent).encode())
+    remote.run(commands.receive_release(remote.host, release.name), archive(release.files))
+    remote.agent("tag", release.name)
+    remote.install_agent()
+
+
+def cut_over(remote: Remote, name: str, who: str, say: Say) -> int:
+    """Have the host change to a release, and follow it through lost connections.
+
+    Raises:
+        ConnectionLostError: The host does not come back; the cut-over goes on without us.
+        DeployError: It was refused.
+    """
+    run = secrets.token_hex(6)
+    code = remote.agent_stream(("--who", who, "begin", name, "--run", run), say)
+    deadline = time.monotonic() + RECONNECT_SECONDS
+    while code == LOST:
+        if time.monotonic() > deadline:
+            raise ConnectionLostError(
+                "the connection is lost; the cut-over goes on by itself: see make status"
+            )
+        time.sleep(1)
+        say("the connection was lost; following the cut-over again")
+        code = remote.agent_stream(("follow", "--run", run), say)
+    return code
+
+
+def rollback(  # noqa: PLR0913 - the options of the verb
+    host: Host, project: str, to: str, who: str, say: Say, *, dry: bool
+) -> int:
+    """Go back to a release that is kept; return 0 where it runs, 1 where that failed.
+
+    Raises:
+        DeployError: There is none, and nothing was changed.
+    """
+    with Remote(host) as remote:
+        found = remote.status(project, first=commands.preflight(host))
+        name = to or found["previous"]
+        kept = [one["name"] for one in found["releases"]]
+        if name is None:
+            raise UnavailableError("there is no previous release to go back to; see make releases")
+        if name not in kept:
+            raise DeployError(
+                f"no release is called {name!r}; kept are: {', '.join(kept) or 'none'}"
+            )
+        if name == found["current"] and not found["as_released"]:
+            say(f"nothing to do: {name} runs")
+            return 0
+        if dry:
+            say(f"would go back from {found['current']} to {name}; data stays as it is")
+            return 0
+        with locked(remote, who, f"rollback to {name}"):
+            remote.install_agent()
+            return cut_over(remote, name, who, say)

@@ -1,0 +1,4 @@
+"""What holds for the production hosts."""
+
+# Variables of services.yml that are no secrets.
+settings = {"LOG_LEVEL": "INFO"}

@@ -1,0 +1,118 @@
+"""Every step of making a server ready; pyinfra runs this file, `provisioning` runs pyinfra.
+
+Idempotent: a second run finds everything in place. SSH itself is closed to root and passwords in
+`provisioning`, which keeps a way back open while it does that.
+"""
+
+from io import StringIO
+
+from pyinfra.context import host
+from pyinfra.facts.server import Command
+from pyinfra.operations import apt, files, server, systemd
+
+from deploy import server_files
+
+USER = host.data.deploy_user
+ROOT = host.data.root
+SUDO = {"_sudo": host.data.ssh_user != "root"}
+
+
+def told(command: str) -> str:
+    """Return what a command says on the host; it must not fail."""
+    return str(host.get_fact(Command, command, **SUDO) or "").strip()
+
+
+SYSTEMD = told("test -d /run/systemd/system && echo yes || echo no") == "yes"
+RELEASE = told(". /etc/os-release && echo $ID")
+COMPOSE = told("docker compose version >/dev/null 2>&1 && echo yes || echo no") == "yes"
+TIME = told("command -v chronyd ntpd || ls /lib/systemd/systemd-timesyncd 2>/dev/null || echo no")
+
+
+def put(name: str, path: str, text: str, mode: str = "644") -> object:
+    """Put a file of ours in its place; none of them is a secret."""
+    return files.put(
+        name=name,
+        src=StringIO(text),
+        dest=path,
+        user="root",
+        group="root",
+        mode=mode,
+        create_remote_dir=True,
+        **SUDO,
+    )
+
+
+packages = [*server_files.PACKAGES, *server_files.PACKAGES_OF[RELEASE]]
+if COMPOSE:
+    packages = [one for one in packages if not one.startswith("docker-compose")]
+if TIME == "no":
+    packages.append("systemd-timesyncd" if SYSTEMD else "chrony")
+apt.packages(
+    name="Install Docker, Compose and what a server needs",
+    packages=packages,
+    no_recommends=True,
+    update=True,
+    cache_time=24 * 3600,
+    **SUDO,
+)
+
+logs = put("Rotate the logs of containers", "/etc/docker/daemon.json", server_files.DAEMON)
+put("Rotate the audit", "/etc/logrotate.d/herald", server_files.logrotate(ROOT))
+put("Install security updates unattended", server_files.UPGRADES_PATH, server_files.UPGRADES)
+
+server.user(  # noqa: S604 - pyinfra's `shell` is the login shell
+    name="Make the user who deploys",
+    user=USER,
+    shell="/bin/bash",
+    create_home=True,
+    public_keys=list(host.data.public_keys),
+    **SUDO,
+)
+put(
+    "Let that user become root",
+    "/etc/sudoers.d/herald",
+    f"{USER} ALL=(ALL) NOPASSWD: ALL\n",
+    "440",
+)
+
+if SYSTEMD:
+    systemd.service(
+        name="Keep Docker running", service="docker.service", running=True, enabled=True, **SUDO
+    )
+    systemd.service(
+        name="Start Docker again with its new settings",
+        service="docker.service",
+        restarted=True,
+        _if=logs.did_change,  # type: ignore[attr-defined]  # an operation's result has it
+        **SUDO,
+    )
+elif told("docker version >/dev/null 2>&1 && echo yes || echo no") == "no":
+    server.shell(name="Start Docker", commands=[server_files.START_DOCKER], **SUDO)
+
+script = server_files.firewall(tuple(host.data.firewall_ports))
+put("Write the firewall", server_files.FIREWALL_PATH, script, "755")
+digest = server_files.digest(script)
+# The rules are looked at before the deploy: a host without the script has none.
+checks = f"{server_files.FIREWALL_PATH} check {digest}"
+if told(f"{checks} >/dev/null 2>&1 && echo yes || echo no") == "no":
+    server.shell(
+        name="Close every port but those that are wanted",
+        commands=[f"{server_files.FIREWALL_PATH} apply {digest}"],
+        **SUDO,
+    )
+
+for name, (path, text) in server_files.at_boot(ROOT, digest, systemd=SYSTEMD).items():
+    unit = put(f"At boot: {name}", path, text)
+    if SYSTEMD:
+        systemd.service(
+            name=f"Enable at boot: {name}",
+            service=path.rpartition("/")[2],
+            enabled=True,
+            running=None,
+            daemon_reload=True,
+            **SUDO,
+        )
+
+size = int(host.data.swap_megabytes)
+if size and not told("tail -n +2 /proc/swaps"):
+    server.shell(name="Make swap", commands=[server_files.swap(size)], **SUDO)

@@ -1,0 +1,67 @@
+"""Least privilege at Redis: one user a service, allowed what its events need and nothing else.
+
+The rules are those of https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/
+and each role below is a selector (Redis 7, Valkey 7.2 or newer): commands count only together
+with the keys beside them. A script's own calls are held to the same rules. The keys are those of
+the event runtime, `shared.streams`: stream, dead letters, and what shares the stream's hash tag.
+"""
+
+from collections.abc import Mapping
+from hashlib import sha256
+
+from infra.stack.plan import Infrastructure, Plan, Service
+
+OPERATOR = "operator"
+CONNECT = ("+ping", "+hello", "+auth", "+select", "+client|setinfo", "+client|setname")
+SCRIPTS = ("+eval", "+evalsha", "+script|load")
+PUBLISH = (*SCRIPTS, "+get", "+set", "+xadd")
+READ = (
+    *SCRIPTS,
+    *("+xreadgroup", "+xack", "+xclaim", "+xautoclaim", "+xpending", "+xtrim", "+exists"),
+    *("+xinfo|groups", "+xinfo|consumers", "+xinfo|stream"),
+    *("+xgroup|create", "+xgroup|delconsumer", "+set"),
+)
+OWN = ("+@read", "+@write", "-@dangerous")
+
+
+def acl_file(plan: Plan, redis: Infrastructure, passwords: Mapping[str, str]) -> str:
+    """Return the text of an aclfile: every user that Redis knows.
+
+    Args:
+        plan: the stack.
+        redis: the Redis whose users they are.
+        passwords: password by user name; only its SHA-256 is in the text.
+    """
+    users = {service.name: rules(service) for service in plan.services if uses(service, redis)}
+    users[OPERATOR] = ("~*", "&*", "+@all")
+    lines = [f"user {name} on {_hashed(passwords[name])} {' '.join(users[name])}" for name in users]
+    return "\n".join(["user default off", *lines]) + "\n"
+
+
+def uses(service: Service, redis: Infrastructure) -> bool:
+    """Say whether a service takes the address of this Redis."""
+    return any(one.reference and one.reference.target == redis.name for one in service.env)
+
+
+def rules(service: Service) -> tuple[str, ...]:
+    """Return what a service may do, as ACL rules.
+
+    A service without events has the keys that start with its name.
+    """
+    selectors = [
+        _selector(PUBLISH, event, f"{event}.dlq", f"{{{event}}}:*") for event in service.publishes
+    ]
+    for event in service.subscribes:
+        selectors.append(_selector(READ, event, f"{event}.dlq", f"{{{event}}}:*"))
+        selectors.append(_selector(("+xadd",), f"{event}.dlq"))
+    if not selectors:
+        selectors.append(_selector(OWN, f"{service.name}:*"))
+    return (*CONNECT, *selectors)
+
+
+def _selector(commands: tuple[str, ...], *keys: str) -> str:
+    return f"({' '.join([*(f'~{key}' for key in keys), *commands])})"
+
+
+def _hashed(password: str) -> str:
+    return f"#{sha256(password.encode()).hexdigest()}"

@@ -1,0 +1,35 @@
+"""Rules about more than one value: names that meet, graphs, ports, the environment.
+
+Each rule is a function of its own that reports what it finds; none depends on another having
+passed, so that one run tells everything.
+"""
+
+from collections.abc import Callable
+
+from infra.stack.rules.context import Context
+from infra.stack.rules.environment import environment, events, stand_ins
+from infra.stack.rules.graph import cycles, dependencies, health
+from infra.stack.rules.naming import limits, names, types
+from infra.stack.rules.ports import ports
+
+RULES: tuple[Callable[[Context], None], ...] = (
+    names,
+    types,
+    dependencies,
+    cycles,
+    health,
+    environment,
+    stand_ins,
+    events,
+    ports,
+    limits,
+)
+
+
+def check(context: Context) -> None:
+    """Run every rule."""
+    for rule in RULES:
+        rule(context)
+
+
+__all__ = ("RULES", "Context", "check")

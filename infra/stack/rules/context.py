@@ -1,0 +1,37 @@
+"""What the rules look at: the declaration, its places, and the events that exist."""
+
+from collections.abc import Iterable, Iterator
+
+from infra.stack.declaration import Infrastructure, Service, Stack, Variable
+from infra.stack.events import Channel
+from infra.stack.reading import Reading
+
+Part = Service | Infrastructure
+
+
+class Context:
+    """What the rules look at: the declaration, its places, and what is declared elsewhere."""
+
+    def __init__(self, stack: Stack, reading: Reading, events: Iterable[Channel] | None) -> None:
+        self.stack = stack
+        self.reading = reading
+        self.events = None if events is None else tuple(event.address for event in events)
+        self.services: dict[str, Service] = {}
+        for found in stack.services:
+            self.services.setdefault(found.name, found)
+        self.parts: dict[str, Part] = {**stack.infrastructure, **self.services}
+
+    def error(self, message: str, *at: str | int, key: bool = False) -> None:
+        """Report a mistake at a path, at its key or its value."""
+        place = self.reading.key(*at) if key else self.reading.value(*at)
+        self.reading.report.error(place, message)
+
+    def warn(self, message: str, *at: str | int) -> None:
+        """Report something that works but is probably not meant."""
+        self.reading.report.warning(self.reading.value(*at), message)
+
+    def variables(self) -> Iterator[tuple[Service, str, Variable]]:
+        """Return every variable of every service."""
+        for service in self.stack.services:
+            for name, variable in service.env.items():
+                yield service, name, variable

@@ -1,0 +1,195 @@
+"""Scaffold what a newly listed service lacks; a file that exists is never touched.
+
+The files are rendered from infra/scaffold/ and formatted by ruff, so what is created passes lint,
+types and tests as it is. The requirement file is locked like every other one.
+"""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from minijinja import Environment
+
+from infra.stack.diagnostics import StackError
+from infra.stack.events import declared_events
+from infra.stack.plan import Plan, Service, Variable
+from infra.stack.service_pages import table, with_table
+from infra.stack.writing import write_file
+
+TEMPLATES = Path(__file__).resolve().parents[1] / "scaffold"
+EX_UNAVAILABLE = 69
+LEVELS = 'Literal["DEBUG", "INFO", "WARNING", "ERROR"]'
+FORMATS = 'Literal["json", "console"]'
+PORT = "Annotated[int, Field(ge=0, le=65535)]"
+SECRET = "Annotated[SecretStr, Field(min_length=1)]"  # noqa: S105  a type, not a secret
+HTTP_PACKAGES = ("fastapi", "uvicorn")
+
+
+class NotLockedError(StackError):
+    """The requirements of a new service could not be resolved."""
+
+    exit_code = EX_UNAVAILABLE
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsField:
+    """One field of a settings model."""
+
+    name: str
+    type: str
+    default: str = ""
+
+
+def create(plan: Plan, root: Path) -> list[str]:
+    """Create what is missing of every service that is built; return the paths.
+
+    Raises:
+        NotLockedError: the package index could not be reached; the other files are there.
+    """
+    models = {found.address: found.model for found in declared_events(root) or ()}
+    created: list[str] = []
+    for service in plan.services:
+        folder = root / "services" / service.name
+        if service.built and not (folder / "pyproject.toml").exists():
+            created += _create(plan, service, root, models)
+    if created:
+        _format([root / path for path in created if path.endswith(".py")], root)
+    for service in plan.services:
+        path = f"services/{service.name}/requirements.txt"
+        if service.built and not (root / path).exists():
+            _lock(service, root)
+            created.append(path)
+    return created
+
+
+def _create(plan: Plan, service: Service, root: Path, models: dict[str, str]) -> list[str]:
+    layout = Environment(
+        loader=lambda name: (TEMPLATES / name).read_text(encoding="utf-8"),
+        filters={"quoted": json.dumps},
+        undefined_behavior="strict",
+        auto_escape_callback=lambda _: False,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    values = _values(service, root, models)
+    created = []
+    for target, template in _files(service, values).items():
+        path = f"services/{service.name}/{target}"
+        if (root / path).exists():
+            continue
+        text = layout.render_template(template, **values)
+        if target == "AGENTS.md":
+            text = with_table(text, table(plan, service))
+        write_file(root / path, text)
+        created.append(path)
+    return created
+
+
+def _files(service: Service, values: dict[str, Any]) -> dict[str, str]:
+    """Return the templates of a service's files by their paths in its folder."""
+    package = f"src/{service.name}"
+    modules = ["__init__.py", "__main__.py", "settings.py", "py.typed"]
+    modules += ["app.py"] if values["http"] else ["process.py"]
+    if values["subscribes"]:
+        modules.append("handlers.py")
+    if values["serves_health"]:
+        modules.append("health.py")
+    return {
+        "pyproject.toml": "pyproject.toml.jinja",
+        "Dockerfile": "Dockerfile.jinja",
+        "AGENTS.md": "AGENTS.md.jinja",
+        **{f"{package}/{name}": f"{name}.jinja" for name in modules},
+        f"tests/test_{service.name}.py": "test.py.jinja",
+    }
+
+
+def _values(service: Service, root: Path, models: dict[str, str]) -> dict[str, Any]:
+    """Return what the templates are given."""
+    http = service.type == "python-fastapi"
+    health = service.health
+    port = _variable(service, "health_port") or _variable(service, "port")
+    fields = [_field(one) for one in service.env]
+    types = " ".join(field.type for field in fields)
+    events = [*service.publishes, *service.subscribes]
+    redis = [one for one in service.env if one.reference and one.reference.scheme == "redis"]
+    subscribes = [{"name": name, "model": models[name]} for name in service.subscribes]
+    serves = bool(health and health.path) and not http
+    return {
+        "name": service.name,
+        "description": service.description or f"{service.name}, a service of this stack.",
+        "dependencies": _dependencies(root, http=http),
+        "http": http,
+        "events": events,
+        "publishes": [{"name": name} for name in service.publishes],
+        "subscribes": subscribes,
+        "models": sorted({models[name] for name in service.subscribes}),
+        "redis": redis[0].name.lower() if redis else "",
+        "fields": fields,
+        "typing": [name for name in ("Annotated", "Literal") if name in types],
+        "pydantic": [
+            name
+            for name in ("BaseModel", "ConfigDict", "Field", "SecretStr")
+            if name in {"BaseModel", "ConfigDict"} or name in types
+        ],
+        "levels": {"LOG_LEVEL", "LOG_FORMAT"} <= {one.name for one in service.env},
+        "required": next((field.name.upper() for field in fields if not field.default), ""),
+        "serves_health": serves,
+        "health_port": f"settings.{port.lower()}" if port else str(health.port if health else 0),
+        "uses_settings": bool(events) or (serves and bool(port)),
+    }
+
+
+def _field(variable: Variable) -> SettingsField:
+    name = variable.name.lower()
+    if variable.name == "LOG_LEVEL":
+        return SettingsField(name, LEVELS, json.dumps(variable.value or "INFO"))
+    if variable.name == "LOG_FORMAT":
+        return SettingsField(name, FORMATS, '"console"')
+    if variable.secret:
+        return SettingsField(name, SECRET)
+    if variable.reference and variable.reference.attribute in {"port", "health_port"}:
+        return SettingsField(name, PORT)
+    if variable.value is not None:
+        return SettingsField(name, "str", json.dumps(variable.value, ensure_ascii=False))
+    return SettingsField(name, "str")
+
+
+def _variable(service: Service, attribute: str) -> str:
+    """Return the service's variable that holds such a property of its own, or ''."""
+    for one in service.env:
+        if one.reference and (one.reference.target, one.reference.attribute) == (
+            service.name,
+            attribute,
+        ):
+            return one.name
+    return ""
+
+
+def _dependencies(root: Path, *, http: bool) -> list[str]:
+    """Return the requirements: what is locked for the others is good for this one too."""
+    if not http:
+        return ["shared"]
+    lines = (root / "requirements-dev.txt").read_text(encoding="utf-8").splitlines()
+    pins = dict(line.split(" ")[0].split("==", 1) for line in lines if "==" in line.split(" ")[0])
+    return sorted(["shared", *(f"{name}=={pins[name]}" for name in HTTP_PACKAGES)])
+
+
+def _format(paths: list[Path], root: Path) -> None:
+    files = [str(path) for path in paths]
+    for command in (("check", "--quiet", "--fix"), ("format", "--quiet")):
+        subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "--", *files], cwd=root, check=False
+        )
+
+
+def _lock(service: Service, root: Path) -> None:
+    command = [sys.executable, "-m", "infra.dev.lock", "--service", service.name]
+    if subprocess.run(command, cwd=root, check=False).returncode:
+        raise NotLockedError(
+            f"services/{service.name}/requirements.txt could not be locked; "
+            "with a package index in reach run: make lock"
+        )

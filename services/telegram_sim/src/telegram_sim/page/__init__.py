@@ -1,0 +1,73 @@
+"""The chat page: a browser as the app of every user at once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from hashlib import sha256
+from importlib.resources import files
+
+from aiohttp import web
+
+from telegram_sim.simulator import Simulator
+
+ASSETS = {
+    "/": ("index.html", "text/html"),
+    "/page.css": ("page.css", "text/css"),
+    "/page.js": ("page.js", "text/javascript"),
+    "/chat.js": ("chat.js", "text/javascript"),
+}
+HEADERS = {
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+KEEP_ALIVE = 15.0
+
+
+class ChatPage:
+    """Serves the chat page, and the events that keep it up to date."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+
+    def add_to(self, app: web.Application) -> None:
+        """Make an application serve the page."""
+        for path, (name, kind) in ASSETS.items():
+            app.router.add_get(path, _serving(name, kind))
+        app.router.add_get("/sim/events", self.events)
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """Send what happens, as server-sent events, until the watcher goes."""
+        response = web.StreamResponse(headers={"Cache-Control": "no-store"})
+        response.content_type = "text/event-stream"
+        async with self._simulator.feed.watch() as events:
+            await response.prepare(request)
+            await response.write(b": watching\n\n")
+            while True:
+                try:
+                    async with asyncio.timeout(KEEP_ALIVE):
+                        event = await events.get()
+                except TimeoutError:
+                    await response.write(b": still here\n\n")
+                    continue
+                if event is None:
+                    return response
+                await response.write(b"data: %s\n\n" % event)
+
+
+def _serving(name: str, kind: str) -> Callable[[web.Request], Awaitable[web.Response]]:
+    body = files(__package__).joinpath(name).read_bytes()
+    tag = f'"{sha256(body).hexdigest()[:16]}"'
+
+    async def serve(request: web.Request) -> web.Response:
+        if request.headers.get("If-None-Match") == tag:
+            return web.Response(status=304, headers={**HEADERS, "ETag": tag})
+        return web.Response(
+            body=body,
+            content_type=kind,
+            charset="utf-8",
+            headers={**HEADERS, "ETag": tag},
+        )
+
+    return serve

@@ -1,0 +1,46 @@
+"""The outbox limits itself as Telegram asks, unless it is told that the server is our own."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from tg_bot.outbox import Limits, Outbox
+
+if TYPE_CHECKING:
+    from telegram import Bot
+
+
+class Telegram:
+    """Takes whatever it is sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[int, str]] = []
+
+    async def do_api_request(self, method: str, fields: dict[str, Any]) -> None:
+        """Note a message."""
+        assert method == "sendMessage"
+        self.sent.append((fields["chat_id"], fields["text"]))
+
+
+async def test_without_a_limit_a_chat_gets_its_replies_at_once_and_in_order() -> None:
+    """REPLIES_PER_SECOND=0 lifts the limit of a chat as well."""
+    telegram = Telegram()
+    outbox = Outbox(cast("Bot", telegram), Limits(overall=0))
+    sent = [outbox.send(7, str(n)) for n in range(200)]
+    assert all(await asyncio.wait_for(asyncio.gather(*sent), 1))
+    assert telegram.sent == [(7, str(n)) for n in range(200)]
+    await outbox.close(1)
+
+
+@pytest.mark.parametrize(("overall", "chats", "soon"), [(30.0, 1, 3), (30.0, 100, 30), (0.5, 9, 1)])
+async def test_a_limit_holds_for_a_chat_and_for_all(overall: float, chats: int, soon: int) -> None:
+    """A burst of three to a chat and a second's worth to all leave; the rest waits."""
+    telegram = Telegram()
+    outbox = Outbox(cast("Bot", telegram), Limits(overall=overall))
+    for n in range(100):
+        outbox.send(n % chats, "text")
+    for _ in range(300):
+        await asyncio.sleep(0)
+    assert soon <= len(telegram.sent) <= soon + 2
+    await outbox.close(0)

@@ -1,0 +1,1 @@
+"""Herald beside its peers, measured in one run: `make bench`."""

@@ -1,0 +1,116 @@
+"""`make bench`: everything side by side in one run; a table, or JSON with --json."""
+
+import argparse
+import json
+import os
+import sys
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.benchmarks import consuming, draining, publishing, syncing
+from tests.benchmarks.clocks import fsync_milliseconds
+from tests.benchmarks.findings import Finding, Report
+
+PARTS = ("publish", "drain", "consume", "sync")
+BIG = 100
+"""From here on a value is shown without decimals."""
+
+
+def main() -> int:
+    """Measure and print; 0 whether or not targets are met: a busy machine is no defect."""
+    options = _options()
+    console = Console(stderr=True)
+    with console.status("starting") as status:
+        report = Report()
+        say = status.update if console.is_terminal else console.log
+        if "publish" in options.parts:
+            publishing.measure(report, options.rounds, say)
+        if "drain" in options.parts:
+            draining.measure(report, options.rounds, options.seconds, say)
+        if "consume" in options.parts:
+            consuming.measure(report, options.rounds, say)
+        if "sync" in options.parts:
+            syncing.measure(report, options.rounds, say)
+    load = ", ".join(f"{part:.1f}" for part in os.getloadavg())
+    report.note(
+        f"{os.cpu_count()} processors, load {load}; fsync {fsync_milliseconds():.2f} ms; medians "
+        f"of {options.rounds} rounds in which all take turns; Redis with appendfsync always"
+    )
+    if os.getloadavg()[0] > 2 * (os.cpu_count() or 1):
+        report.note(
+            "the machine is busy with other work: waiting for a turn hides what is measured; the "
+            "lines of processor time, and their ratios, hold nevertheless"
+        )
+    for finding in report.findings:
+        if finding.missed_by:
+            beside = f" beside {finding.peer}" if finding.peer else ""
+            report.note(f"missed by {finding.missed_by}: {finding.what}{beside}")
+    if options.json:
+        json.dump(_as_json(report), sys.stdout, indent=2, ensure_ascii=False)
+        print()
+    else:
+        _print(report)
+    return os.EX_OK
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="rounds of every measurement (default: 3)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=3.0, help="length of one drain (default: 3)"
+    )
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"what to measure: {', '.join(PARTS)}"
+    )
+    options = parser.parse_args()
+    if options.rounds < 1 or options.seconds <= 0:
+        parser.error("--rounds and --seconds must be greater than 0")
+    unknown = set(options.parts) - set(PARTS)
+    if unknown:
+        parser.error(f"there is no part {unknown.pop()!r}; there are: {', '.join(PARTS)}")
+    options.parts = options.parts or PARTS
+    return options
+
+
+def _print(report: Report) -> None:
+    table = Table(title="Herald beside its peers", title_justify="left")
+    for column in ("", "Herald", "peer", "", "ratio", "target", ""):
+        table.add_column(column, justify="left" if column in {"", "peer"} else "right")
+    for finding in report.findings:
+        mark = {True: "[green]met[/]", False: "[red]missed[/]", None: ""}[finding.met]
+        table.add_row(
+            finding.what,
+            _shown(finding, finding.ours),
+            finding.peer,
+            _shown(finding, finding.theirs),
+            "" if finding.ratio is None else f"{finding.ratio:.2f}",
+            str(finding.target or ""),
+            mark,
+        )
+    console = Console(width=None if sys.stdout.isatty() else 130)
+    console.print(table)
+    for note in report.notes:
+        console.print(f"• {note}", highlight=False)
+
+
+def _shown(finding: Finding, value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f} {finding.unit}" if value >= BIG else f"{value:.2f} {finding.unit}"
+
+
+def _as_json(report: Report) -> dict[str, object]:
+    findings = [
+        {**asdict(finding), "target": str(finding.target or ""), "met": finding.met}
+        for finding in report.findings
+    ]
+    return {"findings": findings, "notes": report.notes}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,70 @@
+"""`python -m tests.chaos.consumer_that_dies`: the consumer alone, with an inbox in SQLite.
+
+Its table has no unique key: what is stored twice is seen twice.
+"""
+
+import asyncio
+import os
+import signal
+import sqlite3
+
+from shared.generated.events import Delivery, Limits, broker, subscribe_command_received
+from shared.generated.schemas import CommandReceived
+from tests.chaos.dying import pass_point
+from tests.chaos.points import wrap_group
+from tests.chaos.sabotage import sabotage
+
+GROUP = "backend"
+BEFORE_COMMIT = "before commit"
+FAST = Limits(claim_after=3.0, block=0.2)
+TABLES = """
+PRAGMA journal_mode = WAL;
+CREATE TABLE IF NOT EXISTS inbox (event_id TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS commands (id INTEGER PRIMARY KEY, event_id TEXT, user_id INTEGER,
+                                     command TEXT);
+"""
+
+
+class Store:
+    """A table of commands and the inbox beside it."""
+
+    def __init__(self, path: str) -> None:
+        self._database = sqlite3.connect(path, timeout=20)
+        self._database.executescript(TABLES)
+
+    async def store(self, event: CommandReceived, delivery: Delivery) -> None:
+        """Store a command once, in one transaction with its id."""
+        with self._database as transaction:
+            if self.is_new(delivery.event_id):
+                transaction.execute(
+                    "INSERT INTO commands (event_id, user_id, command) VALUES (?, ?, ?)",
+                    (delivery.event_id, event.user_id, event.command),
+                )
+            pass_point(BEFORE_COMMIT)
+
+    def is_new(self, event_id: str) -> bool:
+        """Put an id into the inbox; False where it is there already."""
+        statement = "INSERT OR IGNORE INTO inbox VALUES (?)"
+        return self._database.execute(statement, (event_id,)).rowcount == 1
+
+
+async def run(path: str, redis_url: str) -> None:
+    """Consume until SIGTERM; raises ConsumerStopped where the consumer ends by itself."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    subscribe_command_received(group=GROUP, limits=FAST)(Store(path).store)
+    await broker.connect(redis_url, source="/chaos")
+    await broker.start_consumers()
+    stopping = asyncio.ensure_future(stop.wait())
+    stopped = asyncio.ensure_future(broker.consumers_stopped())
+    await asyncio.wait({stopping, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    if stopped.done():
+        stopped.result()
+    stopped.cancel()
+    await broker.close()
+
+
+if __name__ == "__main__":
+    wrap_group()
+    sabotage()
+    asyncio.run(run(os.environ["CHAOS_TABLE"], os.environ["REDIS_URL"]))

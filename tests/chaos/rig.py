@@ -1,0 +1,296 @@
+"""The parts of a run as processes: who sends, what lies between, who receives.
+
+The same faults and the same claims go to every rig: the streams runtime alone, and the whole path
+from Telegram to the table.
+"""
+
+import asyncio
+import sqlite3
+import sys
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AsyncExitStack, closing
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from shared.generated.events import command_received
+from shared.streams import decode
+from tests.chaos.dying import ORDER, Order
+from tests.chaos.ledger import Found, Sent
+from tests.conditions import eventually
+from tests.processes import Service
+from tests.proxy import RedisProxy
+from tests.servers import RedisServer
+
+ROOT = Path(__file__).resolve().parents[2]
+GROUP = "backend"
+POINT_TIMEOUT = 90.0
+"""Seconds in which a process under load must pass a point."""
+SIGTERM_TIMEOUT = 30.0
+
+
+class Worker:
+    """One part that is killed: a process, started again and again, or two of them at once.
+
+    Args:
+        name: What the table calls it.
+        make: Returns a new, unstarted service.
+        module: What it runs.
+        points: Where it can be made to die.
+        order: The file in which it looks for the order.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[], Service],
+        module: str,
+        points: tuple[str, ...],
+        order: Order,
+    ) -> None:
+        self.name = name
+        self.points = points
+        self.kills: Counter[str] = Counter()
+        self.broken: list[str] = []
+        self._make = make
+        self._module = module
+        self._order = order
+        self._service = make()
+        self._left: list[Service] = []
+
+    @property
+    def log(self) -> str:
+        """Return what the latest process and those before it on the same service have written."""
+        return self._service.log
+
+    def start(self) -> None:
+        """Start its process."""
+        self._service.start(sys.executable, "-m", self._module)
+
+    def check(self) -> None:
+        """Note it where the process has ended although nobody killed it, and start another."""
+        if self._service.exit_code is not None:
+            code = self._service.exit_code
+            self.broken.append(f"{self.name} ended by itself with {code}: {self.log[-800:]}")
+            self.start()
+
+    async def kill(self) -> None:
+        """Send SIGKILL now, and start it again."""
+        self.check()
+        await asyncio.to_thread(self._service.kill)
+        self.kills[f"{self.name}: SIGKILL at any moment"] += 1
+        self.start()
+
+    async def die_at(self, point: str, occurrence: int) -> None:
+        """Have it die at a point, and start it again.
+
+        Raises:
+            TimeoutError: It never came to that point.
+        """
+        self.check()
+        self._order.give(point, occurrence)
+        try:
+            code = await asyncio.to_thread(self._service.wait, POINT_TIMEOUT)
+        except Exception as error:
+            self._order.withdraw()
+            raise TimeoutError(f"{self.name} never came to '{point}': {self.log[-800:]}") from error
+        self._order.withdraw()
+        if code == -9:
+            self.kills[f"{self.name}: SIGKILL {point}"] += 1
+        else:
+            self.broken.append(f"{self.name} ended by itself with {code}: {self.log[-800:]}")
+        self.start()
+
+    async def terminate(self) -> None:
+        """Send SIGTERM under load, expect exit code 0, and start it again."""
+        self.check()
+        await eventually(lambda: self._order.is_working(self._service.pid), POINT_TIMEOUT)
+        code = await asyncio.to_thread(self._service.terminate, SIGTERM_TIMEOUT)
+        if code != 0:
+            self.broken.append(f"{self.name} ended with {code} on SIGTERM: {self.log[-800:]}")
+        self.kills[f"{self.name}: SIGTERM under load"] += 1
+        self.start()
+
+    async def double(self, seconds: float) -> None:
+        """Run a second one beside it for a while, then kill the older one."""
+        self.check()
+        older, self._service = self._service, self._make()
+        self.start()
+        await asyncio.sleep(seconds)
+        if older.exit_code is not None:
+            self.broken.append(f"{self.name} ended by itself with {older.exit_code}")
+        await asyncio.to_thread(older.kill)
+        self.kills[f"{self.name}: SIGKILL of one of two"] += 1
+        self._left.append(older)
+
+    def stop(self) -> None:
+        """End every process of it and drop the logs."""
+        for service in (self._service, *self._left):
+            service.__exit__(None, None, None)
+
+
+class Rig(ABC):
+    """Everything that one run starts; `async with` starts it and takes it down.
+
+    Attributes:
+        redis: The server.
+        proxies: What stands before it, for the sender and for the receiver.
+        sender: Who publishes: the bot, or the publisher alone.
+        receiver: Who stores: the backend, or the consumer alone.
+        sent: Every command that was handed over, in order.
+    """
+
+    def __init__(self, without: str = "") -> None:
+        self.redis = RedisServer()
+        self.sent: list[Sent] = []
+        self.restarts: Counter[str] = Counter()
+        self.folder = Path()
+        self.without = {"CHAOS_WITHOUT": without} if without else {}
+        self.sender: Worker
+        self.receiver: Worker
+        self.proxies: dict[str, RedisProxy] = {}
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        enter = self._stack.enter_context
+        self.folder = Path(enter(tempfile.TemporaryDirectory(prefix="herald-chaos-")))
+        enter(self.redis)
+        for end in ("sender", "receiver"):
+            proxy = RedisProxy(self.redis.port)
+            self.proxies[end] = await self._stack.enter_async_context(proxy)
+        await self.set_up()
+        for worker in (self.sender, self.receiver):
+            self._stack.callback(worker.stop)
+            worker.start()
+        await asyncio.to_thread(self.wait_until_stored)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            for worker in (self.sender, self.receiver):
+                sys.stderr.write(f"--- {worker.name} ---\n{worker.log[-3000:]}\n")
+        await self._stack.aclose()
+
+    # What a rig is made of
+
+    @abstractmethod
+    async def set_up(self) -> None:
+        """Make the workers, and start what is killed by nobody but the rig."""
+
+    @abstractmethod
+    async def hand_over(self, texts: list[tuple[int, str]]) -> None:
+        """Hand over commands, each by a user; they are durable with the source on return."""
+
+    @abstractmethod
+    async def hand_over_bad(self, user: int, text: str) -> None:
+        """Hand over a command that can never be published."""
+
+    @abstractmethod
+    async def unconfirmed(self) -> int:
+        """Return how many commands the source would hand over again."""
+
+    @abstractmethod
+    async def told(self) -> frozenset[int] | None:
+        """Return the users who were told of a failure; None where nobody can be told."""
+
+    @property
+    @abstractmethod
+    def table(self) -> Path:
+        """Return the SQLite file with the table."""
+
+    def variables(self, name: str, end: str) -> tuple[Order, dict[str, str]]:
+        """Return the order and the variables of a worker at one end of the stream."""
+        order = Order(self.folder / f"{name}.order")
+        return order, {
+            "PYTHONPATH": str(ROOT),
+            "REDIS_URL": self.proxies[end].url,
+            ORDER: str(order.path),
+            **self.without,
+        }
+
+    # Faults of Redis itself
+
+    async def kill_redis(self, down: float) -> None:
+        """Send SIGKILL to Redis and start it again after a while."""
+        await asyncio.to_thread(self.redis.kill)
+        await asyncio.sleep(down)
+        await asyncio.to_thread(self.redis.start)
+        self.restarts["redis: SIGKILL"] += 1
+
+    async def ask_redis(self, *command: Any) -> Any:
+        """Send one command to Redis, past the proxies."""
+        return await asyncio.to_thread(lambda: self._ask(lambda c: c.execute_command(*command)))
+
+    def _ask(self, ask: Callable[[Any], Any]) -> Any:
+        with closing(self.redis.client()) as client:
+            return ask(client)
+
+    # How a run ends
+
+    def wait_until_stored(self) -> None:
+        """Wait until the receiver has made its table: from then on it may be killed."""
+        # The first start migrates; a kill in between is the migration's own matter.
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if self.table.exists():
+                try:
+                    self.rows()
+                except sqlite3.OperationalError:
+                    pass
+                else:
+                    return
+            time.sleep(0.1)
+        raise AssertionError(f"{self.receiver.name} does not start:\n{self.receiver.log}")
+
+    async def settled(self) -> bool:
+        """Whether the source has nothing left, and the group has finished with everything."""
+        return await self.remaining() == (0, (0, 0))
+
+    async def remaining(self) -> tuple[int, tuple[int | None, int]]:
+        """Return what is unconfirmed at the source, and the group's lag and pending count."""
+        return await self.unconfirmed(), await asyncio.to_thread(self.group)
+
+    def group(self) -> tuple[int | None, int]:
+        """Return the lag and the pending count of the consumer group."""
+        groups = self._ask(lambda c: c.xinfo_groups(command_received.name))
+        mine = next(g for g in groups if g["name"] == GROUP.encode())
+        return mine["lag"], mine["pending"]
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the rows of the table."""
+        with closing(sqlite3.connect(self.table, timeout=20)) as database:
+            return list(database.execute("SELECT event_id, command FROM commands ORDER BY id"))
+
+    def counts(self) -> tuple[int, int]:
+        """Return how many entries the stream has, and how many rows the table."""
+        with closing(sqlite3.connect(self.table, timeout=20)) as database:
+            (stored,) = database.execute("SELECT count(*) FROM commands").fetchone()
+        return self._ask(lambda c: c.xlen(command_received.name)), stored
+
+    async def found(self) -> Found:
+        """Read everything that the run has left behind."""
+        return await asyncio.to_thread(self._read, await self.told())
+
+    def _read(self, told: frozenset[int] | None) -> Found:
+        entries = self._ask(lambda c: c.xrange(command_received.name))
+        events = [decode(command_received, fields) for _, fields in entries]
+        letters = [f for _, f in self._ask(lambda c: c.xrange(command_received.dead_letters))]
+        lag, pending = self.group()
+        return Found(
+            stream=[(event_id, event.command) for event_id, event in events],
+            refused=[f[b"event_id"].decode() for f in letters if not f[b"group"]],
+            unhandled=[f[b"event_id"].decode() for f in letters if f[b"group"]],
+            table=self.rows(),
+            pending=pending,
+            lag=lag,
+            told=told,
+        )

@@ -1,0 +1,169 @@
+"""The two rigs: publisher and consumer alone, and the whole path."""
+
+import asyncio
+from pathlib import Path
+
+from telegram_sim.client import Overview, SimClient
+from tests.chaos import backend_that_dies, bot_that_dies, points
+from tests.chaos.ledger import Sent
+from tests.chaos.publisher_that_dies import Feed
+from tests.chaos.rig import Rig, Worker
+from tests.processes import TOKEN, Service, simulator, url_of
+from tests.servers import free_port
+
+PUBLISHER_POINTS = (points.BEFORE_PUBLISH, points.WHILE_PUBLISHING, points.AFTER_PUBLISH)
+CONSUMER_POINTS = (points.AFTER_READ, points.BEFORE_ACK, points.AFTER_ACK)
+TOO_LARGE = "x" * 70_000
+FAILED = "Failed to send command."
+
+
+class StreamsAlone(Rig):
+    """The publisher and the consumer of `shared.streams`, each in a process of its own."""
+
+    async def set_up(self) -> None:
+        """Make both workers."""
+        self.feed = Feed(self.folder / "feed")
+        self.feed.append([])
+        self.sender = self._worker("publisher", "sender", CHAOS_FEED=str(self.folder / "feed"))
+        self.receiver = self._worker("consumer", "receiver", CHAOS_TABLE=str(self.table))
+
+    def _worker(self, name: str, end: str, **variables: str) -> Worker:
+        order, common = self.variables(name, end)
+        points_of = {
+            "publisher": (*PUBLISHER_POINTS, bot_that_dies.BEFORE_CONFIRM),
+            "consumer": (*CONSUMER_POINTS, backend_that_dies.BEFORE_COMMIT),
+        }
+        module = f"tests.chaos.{name}_that_dies"
+        return Worker(
+            name, lambda: Service(name, **common, **variables), module, points_of[name], order
+        )
+
+    @property
+    def table(self) -> Path:
+        """Return the consumer's SQLite file."""
+        return self.folder / "table.sqlite"
+
+    async def hand_over(self, texts: list[tuple[int, str]]) -> None:
+        """Append commands to the feed."""
+        first = len(self.sent)
+        new = [Sent(f"c:{first + n}", user, text) for n, (user, text) in enumerate(texts)]
+        await self._append(new)
+
+    async def hand_over_bad(self, user: int, text: str) -> None:
+        """Append a command that is too large."""
+        await self._append([Sent(f"c:{len(self.sent)}", user, text + TOO_LARGE, bad=True)])
+
+    async def _append(self, new: list[Sent]) -> None:
+        lines = [{"event_id": s.event_id, "user": s.user, "text": s.text} for s in new]
+        await asyncio.to_thread(self.feed.append, lines)
+        self.sent += new
+
+    async def unconfirmed(self) -> int:
+        """Return how many lines of the feed are not confirmed."""
+        return len(self.sent) - self.feed.confirmed
+
+    async def told(self) -> frozenset[int] | None:
+        """Nobody is there to be told."""
+        return None
+
+
+class WholePath(Rig):
+    """Simulator, bot, Redis, backend on SQLite: every part a process, every part is killed."""
+
+    async def set_up(self) -> None:
+        """Start the simulator and make both workers."""
+        self.sim = simulator(self.folder / "telegram", limits=False)
+        self._stack.enter_context(self.sim)
+        self.telegram = await self._stack.enter_async_context(SimClient(url_of(self.sim)))
+        await self.telegram.ready(60)
+        self._written = asyncio.Lock()
+        order, common = self.variables("bot", "sender")
+        bot_points = (*PUBLISHER_POINTS, bot_that_dies.AFTER_FETCH, bot_that_dies.BEFORE_CONFIRM)
+        telegram = {
+            "TELEGRAM_BOT_TOKEN": TOKEN,
+            "TELEGRAM_API_URL": url_of(self.sim),
+            "API_BASE_URL": "http://127.0.0.1:1",
+            "HEALTH_HOST": "127.0.0.1",
+            "LOG_FORMAT": "json",
+        }
+        self.sender = Worker(
+            "bot",
+            lambda: Service("tg_bot", HEALTH_PORT=str(free_port()), **telegram, **common),
+            "tests.chaos.bot_that_dies",
+            bot_points,
+            order,
+        )
+        backend_order, backend_common = self.variables("backend", "receiver")
+        database = {"DATABASE_URL": f"sqlite+aiosqlite:///{self.table}", "HTTP_PORT": "0"}
+        self.receiver = Worker(
+            "backend",
+            lambda: Service("backend", LOG_FORMAT="json", **database, **backend_common),
+            "tests.chaos.backend_that_dies",
+            (*CONSUMER_POINTS, backend_that_dies.BEFORE_COMMIT),
+            backend_order,
+        )
+
+    @property
+    def table(self) -> Path:
+        """Return the backend's SQLite file."""
+        return self.folder / "backend.sqlite"
+
+    async def hand_over(self, texts: list[tuple[int, str]]) -> None:
+        """Write messages as users; the simulator has them on disk when it answers."""
+        writings = [{"user": user, "text": text} for user, text in texts]
+        async with self._written:
+            written = await self.telegram.write_many(writings=writings)
+        assert written.updates == len(texts)
+        assert written.first_update_id is not None
+        assert written.last_update_id == written.first_update_id + len(texts) - 1
+        bot_id = TOKEN.partition(":")[0]
+        first = written.first_update_id
+        self.sent += [
+            Sent(f"{bot_id}:{first + n}", user, text) for n, (user, text) in enumerate(texts)
+        ]
+
+    async def hand_over_bad(self, user: int, text: str) -> None:
+        """Send a command that nobody has written: it can be no event."""
+        message = {
+            "message_id": len(self.sent) + 1_000_000,
+            "date": int((await self._overview()).now),
+            "chat": {"id": user, "type": "private", "first_name": "Nobody"},
+            "text": text,
+            "entities": [{"type": "bot_command", "offset": 0, "length": len("/command")}],
+        }
+        async with self._written:
+            update_id = await self.telegram.inject({"message": message})
+        self.sent.append(Sent(f"{TOKEN.partition(':')[0]}:{update_id}", user, text, bad=True))
+
+    async def _overview(self) -> Overview:
+        async with self._written:
+            return await self.telegram.overview()
+
+    async def unconfirmed(self) -> int:
+        """Return how many updates wait in the simulator."""
+        return int((await self._overview()).bot.pending)
+
+    async def told(self) -> frozenset[int] | None:
+        """Return the users in whose chat the bot has said that a command failed."""
+        users = {sent.user for sent in self.sent if sent.bad}
+        chats = {user: await self.telegram.messages(user) for user in users}
+        return frozenset(
+            user
+            for user, messages in chats.items()
+            if any(m.from_bot and m.text == FAILED for m in messages)
+        )
+
+    async def kill_telegram(self, down: float) -> None:
+        """Send SIGKILL to the simulator and start it again after a while."""
+        async with self._written:
+            await asyncio.to_thread(self.sim.kill)
+            await asyncio.sleep(down)
+            self.sim.start()
+            await self.telegram.ready(60)
+        self.restarts["telegram: SIGKILL"] += 1
+
+    async def break_telegram(self, kind: str, count: int) -> None:
+        """Have the next polls fail in one way."""
+        async with self._written:
+            await self.telegram.add_fault(kind, method="getUpdates", count=count)
+        self.restarts[f"telegram: {kind} getUpdates"] += count

@@ -1,0 +1,118 @@
+"""Protections taken away, one at a time, so that each claim of the suite is seen to fail.
+
+A process of a run that finds the name of a protection in CHAOS_WITHOUT works without it. Nothing
+here is ever part of a run that is to succeed.
+"""
+
+import asyncio
+import os
+import random
+import secrets
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import shared.streams.publisher as publishing
+from shared.streams.consumer import Delivery, _Loop
+from shared.streams.group import Group
+from shared.streams.publisher import Publisher
+
+WITHOUT = "CHAOS_WITHOUT"
+
+
+def _replace(owner: Any, name: str, by: Any) -> None:
+    setattr(owner, name, by)
+
+
+def confirming_late() -> None:
+    """Confirm what was fetched, as run_polling does, not what was handled."""
+    from tg_bot.polling import Poller  # noqa: PLC0415 — only the bot has this package at hand
+
+    handle = Poller._handle
+
+    async def confirm_first(self: Poller, updates: Sequence[dict[str, Any]], stop: Any) -> bool:
+        self._offset = int(updates[-1]["update_id"]) + 1
+        await self._confirm()
+        return await handle(self, updates, stop)
+
+    _replace(Poller, "_handle", confirm_first)
+
+
+def remembering_ids() -> None:
+    """Give every publish a marker of its own, as a plain XADD would."""
+    _replace(publishing, "marker", lambda stream, _: f"{{{stream}}}:id:{secrets.token_hex(8)}")
+
+
+def keeping_order() -> None:
+    """Send each batch in a random order."""
+    next_batch = Publisher._next_batch
+
+    def shuffled(self: Publisher) -> list[Any]:
+        batch = next_batch(self)
+        random.shuffle(batch)
+        return batch
+
+    _replace(Publisher, "_next_batch", shuffled)
+
+
+def acknowledging_late() -> None:
+    """Acknowledge what was read, not what was handled."""
+    handle = _Loop._handle
+
+    async def acknowledge_first(self: _Loop[Any], event: Any, delivery: Delivery) -> None:
+        await self._group.acknowledge([delivery.entry_id])
+        await handle(self, event, delivery)
+
+    _replace(_Loop, "_handle", acknowledge_first)
+
+
+def claiming() -> None:
+    """Leave what a dead consumer had in hand where it is."""
+
+    async def claim_nothing(*_: Any) -> list[Any]:
+        return []
+
+    _replace(Group, "claim", claim_nothing)
+
+
+def the_inbox() -> None:
+    """Store each delivery, whether or not its event was stored before."""
+    # The consumer runs as a script, so its class is that of the main module; others have none.
+    store = getattr(sys.modules["__main__"], "Store", None)
+    if store is not None:
+        _replace(store, "is_new", lambda _self, _event_id: True)
+
+
+def telling_the_sender() -> None:
+    """Say nothing to the sender of a command that was refused."""
+    from tg_bot import handlers  # noqa: PLC0415 — the same as above
+    from tg_bot.outbox import Outbox  # noqa: PLC0415 — the same
+
+    send = Outbox.send
+
+    def say_less(self: Outbox, chat_id: int, text: str, **options: Any) -> Any:
+        if text != handlers.FAILED:
+            return send(self, chat_id, text, **options)
+        silent: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        silent.set_result(False)
+        return silent
+
+    _replace(Outbox, "send", say_less)
+
+
+PROTECTIONS: dict[str, Callable[[], None]] = {
+    "confirming late": confirming_late,
+    "remembering ids": remembering_ids,
+    "keeping order": keeping_order,
+    "acknowledging late": acknowledging_late,
+    "claiming": claiming,
+    "the inbox": the_inbox,
+    "telling the sender": telling_the_sender,
+}
+
+
+def sabotage() -> None:
+    """Take away the protection that this process is told to work without, if any."""
+    name = os.environ.get(WITHOUT)
+    if name:
+        PROTECTIONS[name]()

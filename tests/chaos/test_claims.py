@@ -1,0 +1,102 @@
+"""A claim that cannot fail is none: each is seen to fail, and each protection to be needed."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.chaos.faults import Fault
+from tests.chaos.ledger import Found, Sent, judge
+from tests.chaos.rig import Rig
+from tests.chaos.rigs import StreamsAlone, WholePath
+from tests.chaos.run import Plan, Run
+
+SENT = [
+    Sent("1:1", 7, "a"),
+    Sent("1:2", 8, "b"),
+    Sent("1:3", 7, "c"),
+    Sent("1:4", 9, "d", bad=True),
+]
+EVENTS = [("1:1", "a"), ("1:2", "b"), ("1:3", "c")]
+GOOD = Found(
+    stream=EVENTS,
+    refused=["1:4"],
+    unhandled=[],
+    table=EVENTS,
+    pending=0,
+    lag=0,
+    told=frozenset({9}),
+)
+
+
+def test_what_is_as_it_should_be_breaks_no_claim() -> None:
+    """Everything sent is in the stream and the table once, or refused and told."""
+    verdict = judge(SENT, GOOD)
+    assert (verdict.sent, verdict.refused, verdict.lost, verdict.doubled) == (4, 1, 0, 0)
+    assert verdict.broken == []
+
+
+@pytest.mark.parametrize(
+    ("found", "claims"),
+    [
+        (replace(GOOD, stream=EVENTS[:2], table=EVENTS[:2]), {"lost"}),
+        (replace(GOOD, stream=[*EVENTS, EVENTS[2]]), {"doubled"}),
+        (replace(GOOD, refused=["1:4", "1:4"]), {"doubled"}),
+        (
+            replace(GOOD, refused=["1:4", "1:3"]),
+            {"doubled", "in the stream and refused too", "refused without a reason", "refused and"},
+        ),
+        (replace(GOOD, stream=[*EVENTS, ("9", "x")]), {"never sent", "in the stream but not in"}),
+        (replace(GOOD, stream=[("1:1", "?"), *EVENTS[1:]]), {"changed on the way"}),
+        (replace(GOOD, table=[("1:1", "?"), *EVENTS[1:]]), {"changed on the way"}),
+        (replace(GOOD, stream=EVENTS[::-1]), {"order of a user"}),
+        (replace(GOOD, table=EVENTS[:2]), {"in the stream but not in the table"}),
+        (replace(GOOD, table=[*EVENTS, EVENTS[0]]), {"in the table more than once"}),
+        (replace(GOOD, unhandled=["1:1"]), {"given up by the consumer"}),
+        (replace(GOOD, pending=1), {"pending in the group"}),
+        (replace(GOOD, lag=1), {"not read by the group"}),
+        (replace(GOOD, lag=None), {"not read by the group"}),
+        (replace(GOOD, told=frozenset()), {"refused and not told"}),
+    ],
+)
+def test_each_claim_can_be_broken(found: Found, claims: set[str]) -> None:
+    """What is not as it should be is told, under the claim that it breaks and no other."""
+    broken = judge(SENT, found).broken
+    assert len(broken) == len(claims), broken
+    assert all(any(line.startswith(claim) for line in broken) for claim in claims), broken
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(
+    ("make", "protection", "fault", "claim"),
+    [
+        (WholePath, "confirming late", "bot: SIGKILL before publish", "lost"),
+        (WholePath, "telling the sender", "redis: SCRIPT FLUSH", "refused and not told"),
+        (StreamsAlone, "remembering ids", "publisher: SIGKILL after publish", "doubled"),
+        (StreamsAlone, "keeping order", "redis: SCRIPT FLUSH", "order of a user"),
+        (
+            StreamsAlone,
+            "acknowledging late",
+            "consumer: SIGKILL before commit",
+            "in the stream but",
+        ),
+        (StreamsAlone, "claiming", "consumer: SIGKILL after read", "pending in the group"),
+        (
+            StreamsAlone,
+            "the inbox",
+            "consumer: SIGKILL after commit",
+            "in the table more than once",
+        ),
+    ],
+)
+async def test_each_protection_is_needed(
+    make: type[Rig], protection: str, fault: str, claim: str
+) -> None:
+    """Without it, the fault that it protects from breaks the claim that it stands for."""
+
+    def only(dealt: Fault) -> bool:
+        return f"{dealt.part}: {dealt.name}".startswith(fault)
+
+    async with make(protection) as rig:
+        plan = Plan(1, updates=600, kills=0 if "FLUSH" in fault else 2, bad=0.05, settle=15)
+        result = await Run(rig, plan, lambda _: None, only)()
+    assert any(line.startswith(claim) for line in result.verdict.broken), result.verdict.broken

@@ -1,0 +1,32 @@
+"""Every command is in the stream once and in the table once, or refused, whatever is killed."""
+
+import pytest
+
+from tests.chaos.__main__ import say
+from tests.chaos.rig import Rig
+from tests.chaos.rigs import StreamsAlone, WholePath
+from tests.chaos.run import Plan, Run
+
+SEED = 20260131
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("make", "plan"),
+    [
+        (StreamsAlone, Plan(SEED, updates=4_000, kills=20)),
+        (WholePath, Plan(SEED, updates=10_000, kills=40)),
+    ],
+    ids=["publisher and consumer alone", "whole path"],
+)
+async def test_nothing_is_lost_or_doubled(
+    make: type[Rig], plan: Plan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Stream and refusals make up what was sent, each once, in order; the table is the stream."""
+    with capsys.disabled():
+        async with make() as rig:
+            result = await Run(rig, plan, say)()
+        say(f"\n{result.table()}\n")
+    assert result.verdict.broken == []
+    assert result.verdict.sent >= plan.updates
+    assert result.kills >= plan.kills

@@ -1,0 +1,59 @@
+"""A test server, a simulator that it can reach, and a clone to deploy from; one for each module."""
+
+import ipaddress
+import json
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy import checkout
+from tests.deploy.project import Project
+from tests.deploy.server import Server, docker
+from tests.processes import Service, simulator, url_of
+
+
+@pytest.fixture(scope="session")
+def servers_can_be_made() -> None:
+    """The images of the test servers and of the stack's own bases."""
+    subprocess.run((str(checkout.ROOT / "tests/docker/engine"), "--server"), check=True)
+
+
+@pytest.fixture(scope="module")
+def telegram() -> Iterator[str]:
+    """The address of a simulator that containers on a test server reach, as we do."""
+    (bridge,) = json.loads(docker("network", "inspect", "bridge"))
+    subnet = ipaddress.ip_network(bridge["IPAM"]["Config"][0]["Subnet"])
+    gateway = str(next(subnet.hosts()))
+    sim: Service = simulator(limits=False)
+    sim.variables["SIM_HOST"] = gateway
+    url = url_of(sim).replace("127.0.0.1", gateway)
+    with sim:
+        sim.wait_for(f"{url}/health")
+        yield url
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """A folder for a module; its path is short, since sockets are in it."""
+    with tempfile.TemporaryDirectory(prefix="herald-deploy-") as name:
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def server(servers_can_be_made: None, folder: Path) -> Iterator[Server]:
+    """A server with Docker and nothing else."""
+    with Server(folder) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def project(folder: Path, telegram: str, server: Server) -> Project:
+    """A clone with secrets and the server in its inventory."""
+    made = Project(folder, telegram)
+    made.servers["staging"] = server
+    made.inventory()
+    made.set_secrets()
+    return made

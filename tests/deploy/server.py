@@ -1,0 +1,92 @@
+"""A server to deploy to: a container with sshd and a Docker engine of its own."""
+
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+READY = "herald-test-server:trixie"
+BARE = "herald-test-server:bare"
+STARTS_WITHIN = 120.0
+# Enough where --privileged is refused.
+RIGHTS = (
+    *(
+        word
+        for name in (
+            "SYS_ADMIN",
+            "NET_ADMIN",
+            "SYS_PTRACE",
+            "MKNOD",
+            "DAC_READ_SEARCH",
+            "SYS_CHROOT",
+        )
+        for word in ("--cap-add", name)
+    ),
+    *(f"--security-opt={name}=unconfined" for name in ("seccomp", "apparmor", "systempaths")),
+    *("--device-cgroup-rule", "a *:* rmw", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup"),
+)
+
+
+def docker(*arguments: str, check: bool = True) -> str:
+    """Run a Docker command of this machine and return what it printed."""
+    result = subprocess.run(("docker", *arguments), capture_output=True, text=True, check=False)
+    if check and result.returncode:
+        raise AssertionError(f"docker {' '.join(arguments[:2])}: {result.stderr.strip()}")
+    return result.stdout
+
+
+class Server:
+    """One test server; gone, with all its data, when the context is left."""
+
+    def __init__(self, folder: Path, image: str = READY) -> None:
+        self.image = image
+        self.key = folder / "id_ed25519"
+        self.known_hosts = folder / "known_hosts"
+        self.id = ""
+
+    def __enter__(self) -> Self:
+        make = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.key))
+        subprocess.run(make, check=True)
+        public = self.key.with_suffix(".pub").read_text().strip()
+        port = ("--publish", "127.0.0.1::22", "--env", f"AUTHORIZED_KEY={public}")
+        self.id = docker(
+            "run", "--detach", "--hostname", "server", *port, *RIGHTS, self.image
+        ).strip()
+        try:
+            self.wait()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        docker("rm", "--force", "--volumes", self.id, check=False)
+
+    @property
+    def port(self) -> int:
+        """Return the port of its sshd on 127.0.0.1."""
+        return int(docker("port", self.id, "22").splitlines()[0].rpartition(":")[2])
+
+    def wait(self) -> None:
+        """Wait until its sshd is up, and its engine where it has one."""
+        ready = "pgrep -x sshd" + (" && docker version" if self.image == READY else "")
+        deadline = time.monotonic() + STARTS_WITHIN
+        while not self.succeeds(ready):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"the test server does not start:\n{docker('logs', self.id)}")
+            time.sleep(0.2)
+
+    def succeeds(self, script: str) -> bool:
+        """Whether shell text on the server exits with 0."""
+        command = ("docker", "exec", self.id, "sh", "-c", script)
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    def sh(self, script: str) -> str:
+        """Run shell text on the server, as root and past SSH, and return what it printed."""
+        return docker("exec", self.id, "sh", "-c", script)

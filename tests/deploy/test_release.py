@@ -1,0 +1,206 @@
+"""A release as data, the inventory, the vault and the command line."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy import checkout, cli, commands, inventory, vault
+from deploy.errors import ConfigError, UsageError
+from deploy.inventory import Host
+from deploy.release import Release, Sources, make_release
+from infra.stack import load_plan
+from infra.stack.secrets import contents
+
+PLAN = load_plan(checkout.ROOT / "services.yml")
+NAMES = ("redis", "postgres", "backend", "tg_bot")
+TOKEN = "42:a-token-that-opens-nothing"
+
+
+@pytest.fixture
+def sources() -> Sources:
+    """This repository's own stack."""
+    return Sources(
+        plan=PLAN,
+        compose=(checkout.ROOT / "infra/compose.prod.yml").read_text(),
+        declaration=(checkout.ROOT / "services.yml").read_text(),
+        sha="0123456789abcdef",
+        images={name: f"sha256:{index:064x}" for index, name in enumerate(NAMES)},
+        settings={"LOG_LEVEL": "DEBUG"},
+        secrets=contents(PLAN, {"TELEGRAM_BOT_TOKEN": TOKEN}),
+        key="key",
+        root="/srv/herald",
+    )
+
+
+def released(sources: Sources) -> Release:
+    """Return the release of some sources."""
+    return make_release(sources, now="20260101T000000Z", who="ada")
+
+
+def compose(release: Release) -> dict[str, Any]:
+    """Return a release's Compose file."""
+    found: dict[str, Any] = yaml.safe_load(release.files["compose.yml"])
+    return found
+
+
+def test_a_release_leaves_nothing_open(sources: Sources) -> None:
+    """Images are ids, settings are filled in, and no variable is left to the host."""
+    release = released(sources)
+    assert release.name == "20260101T000000Z-0123456789ab"
+    services = compose(release)["services"]
+    assert {name: one["image"] for name, one in services.items()} == dict(sources.images)
+    assert services["backend"]["environment"]["LOG_LEVEL"] == "DEBUG"
+    assert "${" not in release.files["compose.yml"].decode()
+
+
+def test_equal_sources_have_equal_contents(sources: Sources) -> None:
+    """Another commit or moment alone is no reason to deploy; a setting or a secret is."""
+    first = released(sources)
+    later = make_release(replace(sources, sha="f" * 40), now="20270101T000000Z", who="bob")
+    assert later.content == first.content
+    assert released(replace(sources, settings={})).content != first.content
+    other = contents(PLAN, {**sources.secrets, "TELEGRAM_BOT_TOKEN": f"{TOKEN}-2"})
+    assert released(replace(sources, secrets=other)).content != first.content
+
+
+def test_a_new_secret_changes_its_readers_and_nobody_else(sources: Sources) -> None:
+    """Compose does not notice a changed file: a label does, for those who read it."""
+    other = contents(PLAN, {**sources.secrets, "TELEGRAM_BOT_TOKEN": f"{TOKEN}-2"})
+    one, two = (
+        compose(released(found))["services"] for found in (sources, replace(sources, secrets=other))
+    )
+    assert [name for name in one if one[name] != two[name]] == ["tg_bot"]
+
+
+def test_no_secret_is_in_a_release(sources: Sources) -> None:
+    """Neither as text nor in the name of its file."""
+    release = released(sources)
+    for text in sources.secrets.values():
+        for content in release.files.values():
+            assert text.strip() not in content.decode()
+        assert not any(text.strip() in name for name in release.secrets)
+
+
+def test_an_unknown_setting_is_refused_with_those_that_there_are(sources: Sources) -> None:
+    """A misspelt name would otherwise do nothing."""
+    with pytest.raises(ConfigError, match=r"LOG_LEVL is read by no service; settable are: LOG_"):
+        released(replace(sources, settings={"LOG_LEVL": "DEBUG"}))
+
+
+def test_data_stores_are_never_run_side_by_side(sources: Sources) -> None:
+    """Two servers on one volume would destroy it; what waits for them comes later."""
+    services = json.loads(released(sources).files["release.json"])["services"]
+    assert {name: one["handover"] for name, one in services.items()} == {
+        "redis": "replace",
+        "postgres": "replace",
+        "backend": "overlap",
+        "tg_bot": "overlap",
+    }
+    assert list(services) == ["redis", "postgres", "backend", "tg_bot"]
+
+
+@pytest.fixture
+def inventories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with one inventory and group data."""
+    (tmp_path / "inventories").mkdir()
+    (tmp_path / "group_data").mkdir()
+    (tmp_path / "inventories/lab.py").write_text('hosts = [("a", {"ssh_port": 23}), "b"]\n')
+    (tmp_path / "group_data/all.py").write_text('ssh_user = "ada"\nroot = "/srv/x"\n')
+    monkeypatch.setenv("HERALD_INVENTORIES", str(tmp_path))
+    return tmp_path
+
+
+def test_a_host_has_the_data_of_its_groups(inventories: Path) -> None:
+    """Its own wins, then its environment's, then everybody's."""
+    (inventories / "group_data/lab.py").write_text('root = "/srv/y"\n')
+    first, second = inventory.choose("", "lab")
+    assert (first.name, first.port, first.user, first.root) == ("a", 23, "ada", "/srv/y")
+    assert (second.name, second.port, second.address) == ("b", 22, "b")
+
+
+@pytest.mark.parametrize(
+    ("host", "environment", "told"),
+    [
+        ("", "", "host=NAME or env=NAME; hosts: a, b"),
+        ("c", "", "no host is called 'c'; there are: a, b"),
+        ("", "moon", "no environment is called 'moon'; there are: lab"),
+    ],
+)
+def test_an_unknown_place_is_refused(
+    inventories: Path, host: str, environment: str, told: str
+) -> None:
+    """With the names that there are."""
+    with pytest.raises(UsageError, match=told):
+        inventory.choose(host, environment)
+
+
+def test_a_misspelt_field_of_a_host_is_refused(inventories: Path) -> None:
+    """It would otherwise do nothing."""
+    (inventories / "inventories/lab.py").write_text('hosts = [("a", {"ssh_prot": 23})]\n')
+    with pytest.raises(ConfigError, match="'ssh_prot'; known are"):
+        inventory.load("lab")
+
+
+def test_secrets_are_read_back_with_the_key_and_by_nobody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file on disk is encrypted, the key is 0600, and another key gets a clear refusal."""
+    monkeypatch.setenv("HERALD_SECRETS", str(tmp_path / "vault"))
+    monkeypatch.setenv("HERALD_AGE_KEY", str(tmp_path / "age.key"))
+    assert vault.ensure_key()
+    assert (tmp_path / "age.key").stat().st_mode & 0o777 == 0o600
+    found = vault.put(PLAN, vault.fill(PLAN, {}), "TELEGRAM_BOT_TOKEN", TOKEN)
+    assert TOKEN.encode() not in vault.save("lab", found).read_bytes()
+    assert vault.load("lab") == found
+    assert vault.missing(PLAN, found) == []
+    monkeypatch.setenv("HERALD_AGE_KEY", str(tmp_path / "other.key"))
+    vault.ensure_key()
+    with pytest.raises(ConfigError, match="is not encrypted for the key in"):
+        vault.load("lab")
+
+
+def test_a_missing_secret_is_named_with_the_command_that_sets_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before any host is asked."""
+    monkeypatch.setenv("HERALD_SECRETS", str(tmp_path))
+    with pytest.raises(ConfigError, match="make secrets env=lab set=TELEGRAM_BOT_TOKEN"):
+        vault.complete(PLAN, "lab")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ((), "no verb"),
+        (("fly",), "no verb is called 'fly'"),
+        (("status", "dry=1"), "status does not take 'dry=1'"),
+        (("deploy", "staging"), "deploy does not take 'staging'"),
+        (("deploy", "dry=yes"), "dry is 1 or 0, not 'yes'"),
+    ],
+)
+def test_a_wrong_call_is_answered_with_help(
+    words: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And with exit code 64."""
+    assert cli.main(words) == 64
+    assert told in capsys.readouterr().err
+
+
+def test_every_verb_is_in_the_help_and_in_the_makefile() -> None:
+    """What cannot be found is not there."""
+    makefile = (checkout.ROOT / "Makefile").read_text()
+    for name in cli.VERBS:
+        assert f"  {name}" in cli.usage()
+        assert f"\n{name}: ##" in makefile
+
+
+def test_root_is_asked_for_only_where_we_are_not_root() -> None:
+    """Arguments are quoted for the remote shell in both cases."""
+    host = Host("a", "lab", "a", user="deploy")
+    assert commands.sudo(host, "echo", "a b") == "sudo -n echo 'a b'"
+    assert commands.sudo(replace(host, user="root"), "echo", "a b") == "echo 'a b'"
+    assert commands.ssh(host, "true")[-2:] == ["a", "true"]

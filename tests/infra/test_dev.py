@@ -1,0 +1,140 @@
+"""The commands behind the Makefile: what they refuse, and what they say when they cannot run."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra.dev import compose, suites
+from infra.dev.lint import shell_scripts, steps
+from infra.dev.steps import Step, run_steps
+from infra.stack import load_plan
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a module of infra.dev on a machine whose PATH holds no Docker."""
+    kept = {key: value for key, value in os.environ.items() if key not in {"CI", "PATH"}}
+    return subprocess.run(
+        (sys.executable, "-m", *arguments),
+        cwd=ROOT,
+        env={**kept, "PATH": str(Path(sys.executable).parent), **variables},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_an_unknown_suite_is_refused() -> None:
+    """The message lists the suites; the exit code is that of wrong usage."""
+    done = run("infra.dev.suites", "nonsense")
+    assert done.returncode == os.EX_USAGE
+    assert "no suite is called 'nonsense'; there are: shared" in done.stderr
+
+
+def test_a_suite_without_docker_says_how_to_get_it() -> None:
+    """It did not run, and the run as a whole has not succeeded."""
+    done = run("infra.dev.suites", "e2e")
+    assert done.returncode == os.EX_UNAVAILABLE
+    assert "make docker-engine" in done.stderr
+    assert "did not run" in done.stdout
+    assert "0 passed, 0 failed" in done.stdout
+
+
+def test_a_skipped_test_has_not_passed(tmp_path: Path) -> None:
+    """A skip, a failure and an error each count as failed."""
+    results = tmp_path / "results.xml"
+    results.write_text(
+        '<testsuites><testsuite tests="10" failures="1" errors="2" skipped="3"/></testsuites>'
+    )
+    assert suites.count(results) == (4, 6)
+    assert suites.count(tmp_path / "missing.xml") == (0, 0)
+
+
+def test_a_suite_without_tests_has_not_passed() -> None:
+    """Nothing collected, nothing proved."""
+    assert not suites.Outcome(suites.SUITES[0], passed=0, failed=0).ok
+    assert suites.Outcome(suites.SUITES[0], passed=1, failed=0).ok
+
+
+def test_every_suite_has_its_folder() -> None:
+    """No suite names a folder that is not there."""
+    assert [suite.name for suite in suites.SUITES if not (ROOT / suite.folder).is_dir()] == []
+
+
+def test_steps_go_on_after_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every step runs, the failed ones are named at the end, the exit code is 1."""
+    code = run_steps([Step("good", ("true",)), Step("bad", ("false",)), Step("last", ("true",))])
+    printed = capsys.readouterr().out
+    assert code == 1
+    assert [line.split()[0] for line in printed.splitlines()] == ["good", "bad", "last", "failed:"]
+
+
+def test_lint_checks_every_shell_script_and_dockerfile() -> None:
+    """The lists are not empty: a check of nothing cannot fail."""
+    assert any(script.endswith("engine") for script in shell_scripts())
+    commands = {step.name: list(step.command) for step in steps()}
+    assert "services/tg_bot/Dockerfile" in commands["hadolint"]
+
+
+def test_an_unknown_profile_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message lists the profiles; nothing is started."""
+    monkeypatch.setattr(compose, "ROOT", clone(tmp_path))
+    monkeypatch.setenv("COMPOSE_PROFILES", "nonsense")
+    assert compose.main(["start"]) == os.EX_USAGE
+
+
+def test_a_bot_without_a_token_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The missing .env is made, private, and the message names what has to go into it."""
+    root = clone(tmp_path)
+    monkeypatch.setattr(compose, "ROOT", root)
+    monkeypatch.setenv("COMPOSE_PROFILES", "tg")
+    monkeypatch.delenv("TELEGRAM_BOT_TOKEN", raising=False)
+    assert compose.main(["start"]) == os.EX_CONFIG
+    said = capsys.readouterr().err
+    assert ".env was missing; it is now a copy of .env.example" in said
+    assert "TELEGRAM_BOT_TOKEN must be set in .env" in said
+    assert stat.S_IMODE((root / ".env").stat().st_mode) == 0o600
+
+
+def test_the_simulator_needs_no_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the profile `sim` nothing is missing: the simulator provides the token."""
+    root = clone(tmp_path)
+    monkeypatch.setattr(compose, "ROOT", root)
+    monkeypatch.delenv("TELEGRAM_BOT_TOKEN", raising=False)
+    plan = load_plan(root / "services.yml")
+    compose.make_env_file()
+    given = plan.stand_ins("dev", ["sim"])
+    assert compose.missing_variables(plan, ["sim"], given) == []
+    assert compose.missing_variables(plan, ["tg"], {}) == ["TELEGRAM_BOT_TOKEN"]
+
+
+def test_wrong_usage_of_compose_commands_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """An unknown verb or service has its message and exit code."""
+    assert compose.main(["restart"]) == os.EX_USAGE
+    assert compose.main(["log", "nobody"]) == os.EX_USAGE
+    assert "no service is called 'nobody'; there are: redis" in capsys.readouterr().err
+
+
+def test_a_second_setup_does_nothing() -> None:
+    """With the environment in place neither disk nor network is touched."""
+    stamp = ROOT / ".venv" / "herald.stamp"
+    before = stamp.stat().st_mtime_ns
+    done = run("infra.dev.environment")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert stamp.stat().st_mtime_ns == before
+
+
+def clone(folder: Path) -> Path:
+    """Return a folder with the files that the commands read."""
+    for file in ("services.yml", ".env.example"):
+        shutil.copy(ROOT / file, folder)
+    shutil.copytree(ROOT / "shared/spec", folder / "shared/spec")
+    return folder

@@ -1,0 +1,108 @@
+"""One contract for the environment: what services.yml declares is what the sources read."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from infra.stack import load_plan
+
+ROOT = Path(__file__).resolve().parents[2]
+PLAN = load_plan(ROOT / "services.yml")
+BUILT = [service.name for service in PLAN.services if service.built]
+VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
+READERS = {"environ", "getenv", "value", "_choice"}
+
+
+def variables_read(name: str) -> set[str]:
+    """Return the variables that a service's sources read.
+
+    They are the fields of its settings model, and every literal name that a call or a subscript
+    takes from the environment.
+    """
+    found: set[str] = set()
+    for path in sorted((ROOT / "services" / name / "src").rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and node.name == "Settings":
+                found |= _fields(node)
+            found |= _literals(node)
+    return found
+
+
+def _fields(settings: ast.ClassDef) -> set[str]:
+    """Return the variables of a pydantic settings model: its fields in upper case."""
+    if not any(isinstance(base, ast.Name) and base.id == "BaseModel" for base in settings.bases):
+        return set()
+    return {
+        item.target.id.upper()
+        for item in settings.body
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
+    }
+
+
+def _literals(node: ast.AST) -> set[str]:
+    """Return the variables that are named literally where the environment is read."""
+    parts: list[ast.expr] = []
+    if isinstance(node, ast.Call) and READERS & set(_names(node.func)):
+        parts = node.args
+    elif isinstance(node, ast.Subscript) and READERS & set(_names(node.value)):
+        parts = [node.slice]
+    return {
+        part.value
+        for part in parts
+        if isinstance(part, ast.Constant)
+        and isinstance(part.value, str)
+        and VARIABLE.fullmatch(part.value)
+    }
+
+
+def _names(node: ast.expr) -> list[str]:
+    """Return the names that a dotted expression is made of."""
+    if isinstance(node, ast.Attribute):
+        return [*_names(node.value), node.attr]
+    return [node.id] if isinstance(node, ast.Name) else []
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_what_is_read_is_declared_and_what_is_declared_is_read(name: str) -> None:
+    """No service reads a variable that services.yml lacks, and none is declared for nobody."""
+    declared = {variable.name for variable in PLAN.service(name).env}
+    assert variables_read(name) == declared
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_every_variable_that_can_be_set_is_described(name: str) -> None:
+    """A variable that can be set and has no description would be a riddle in .env.example."""
+    settable = {"default", "secret", "required"}
+    env = PLAN.service(name).env
+    assert [one.name for one in env if one.kind in settable and not one.description] == []
+
+
+def test_env_example_has_every_variable_that_can_be_set() -> None:
+    """Secrets, required and overridable variables are all in .env.example, each once."""
+    lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
+    listed = [
+        line.removeprefix("# ").split("=")[0]
+        for line in lines
+        if VARIABLE.match(line[2:]) or "=" in line
+    ]
+    names = [name for name in listed if VARIABLE.fullmatch(name)]
+    settable = {
+        one.name
+        for service in PLAN.services
+        for one in service.env
+        if one.kind in {"default", "secret", "required"}
+    }
+    assert len(names) == len(set(names))
+    assert settable <= set(names)
+
+
+def test_no_secret_of_ours_has_a_value_in_env_example() -> None:
+    """What opens something elsewhere stands empty, to be filled in."""
+    text = (ROOT / ".env.example").read_text(encoding="utf-8")
+    for service in PLAN.services:
+        for one in service.env:
+            if one.secret:
+                assert f"\n{one.name}=\n" in text

@@ -1,0 +1,129 @@
+"""Who can connect to whom: tried with real containers on the rendered networks."""
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from infra.stack import Plan, load_plan
+from infra.stack.networks import providers_of, reached
+
+ROOT = Path(__file__).resolve().parents[2]
+SIDECAR = """
+  - name: audit
+    type: python-faststream
+    depends_on: [redis]
+    env: {REDIS_URL: {from: redis}}
+    subscribes: [command_received]
+"""
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    """Our own stack with one more service beside the backend at Redis."""
+    folder = tmp_path_factory.mktemp("stack")
+    (folder / "shared").symlink_to(ROOT / "shared")
+    path = folder / "services.yml"
+    path.write_text((ROOT / "services.yml").read_text(encoding="utf-8") + SIDECAR)
+    return load_plan(path)
+
+
+class Stack:
+    """The networks of the tests overlay with a listener in place of every container."""
+
+    def __init__(self, plan: Plan, folder: Path) -> None:
+        self.plan = plan
+        self.ports = {part.name: part.port for part in plan.infrastructure}
+        self.ports |= {one.name: one.port or 8080 for one in plan.running("tests")}
+        self._file = folder / "compose.yml"
+        self._file.write_text(json.dumps(self._document()), encoding="utf-8")
+
+    def _document(self) -> dict[str, Any]:
+        from infra.stack.containers import compose_files  # noqa: PLC0415  near its one use
+        from infra.stack.verification import document  # noqa: PLC0415
+
+        rendered = document(compose_files(self.plan)["tests"])
+        return {
+            "name": f"herald-networks-{secrets.token_hex(3)}",
+            "networks": rendered["networks"],
+            "services": {
+                name: {
+                    "image": "redis:8",
+                    "command": self._listen(name),
+                    "networks": found["networks"],
+                    **({"ports": found["ports"]} if "ports" in found else {}),
+                }
+                for name, found in rendered["services"].items()
+            },
+        }
+
+    def _listen(self, name: str) -> list[str]:
+        """A service that serves nothing listens on loopback only, as ours do."""
+        serves = any(one.name == name and one.port for one in self.plan.services)
+        public = serves or name in {part.name for part in self.plan.infrastructure}
+        bind = ["--protected-mode", "no"] if public else ["--bind", "127.0.0.1"]
+        return ["redis-server", "--port", str(self.ports[name]), "--save", "", *bind]
+
+    def compose(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run docker compose on it."""
+        command = ["docker", "compose", "--file", str(self._file), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=110)
+
+    def connects(self, source: str, target: str) -> bool:
+        """Say whether a container gets an answer from another one."""
+        ask = ("timeout", "2", "redis-cli", "-h", target, "-p", str(self.ports[target]), "ping")
+        return self.compose("exec", "-T", source, *ask).stdout.strip() == "PONG"
+
+
+@pytest.fixture(scope="module")
+def stack(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The listeners, running."""
+    there = (
+        shutil.which("docker")
+        and not subprocess.run(["docker", "info"], capture_output=True, check=False).returncode
+    )
+    if not there and os.environ.get("CI") != "true":
+        pytest.skip("no Docker engine answers; get one with: make docker-engine")
+    stack = Stack(plan, tmp_path_factory.mktemp("networks"))
+    started = stack.compose("up", "--detach", "--wait")
+    try:
+        assert started.returncode == 0, started.stderr
+        yield stack
+    finally:
+        stack.compose("down", "--timeout", "0", "--volumes")
+
+
+def test_a_service_reaches_what_it_depends_on_and_nothing_else(stack: Stack) -> None:
+    """Every pair is tried: what follows from the graph connects, everything else is refused."""
+    providers = providers_of(stack.plan)
+    wanted = {
+        (one.name, target)
+        for one in stack.plan.running("tests")
+        for target in reached(one, providers)
+    }
+    names = [one.name for one in stack.plan.running("tests")]
+    tried = {(a, b) for a in names for b in stack.ports if a != b}
+    with ThreadPoolExecutor(8) as attempts:
+        answers = dict(
+            zip(tried, attempts.map(lambda pair: stack.connects(*pair), tried), strict=True)
+        )
+    assert {pair for pair, answer in answers.items() if answer} == wanted
+    assert ("audit", "backend") in tried - wanted
+    assert ("tg_bot", "postgres") in tried - wanted
+
+
+@pytest.mark.parametrize("overlay", ["base", "tests", "prod"])
+def test_the_committed_files_keep_redis_and_postgres_inside(overlay: str) -> None:
+    """In every overlay their networks are internal ones."""
+    found = yaml.safe_load((ROOT / f"infra/compose.{overlay}.yml").read_text())
+    for name in ("redis", "postgres"):
+        for network in found["services"][name]["networks"]:
+            assert found["networks"][network] == {"internal": True}

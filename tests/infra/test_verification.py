@@ -1,0 +1,47 @@
+"""A template that goes wrong is noticed before its output replaces anything."""
+
+from pathlib import Path
+
+import pytest
+
+from infra.stack import load_plan
+from infra.stack.compose import ComposeFile
+from infra.stack.containers import compose_files
+from infra.stack.diagnostics import RenderingError
+from infra.stack.verification import verify
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "infra/compose.prod.yml").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def file() -> ComposeFile:
+    """What the prod file has to say."""
+    return compose_files(load_plan(ROOT / "services.yml"))["prod"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("read_only: true", "read_only: false", "services.redis.read_only is False"),
+        ("    init: true\n", "", "services.redis.init is missing"),
+        ("internal: true", "internal: yes-please", "internal is 'yes-please'"),
+        ("retries: 30", 'retries: "30"', "retries is '30' and should be 30"),
+        ("  postgres:", "  redis:", "a key stands twice"),
+        ("services:", "services: [", "wrote no YAML"),
+        ("restart: always", "restart: always\n    privileged: true", "too much"),
+    ],
+)
+def test_a_wrong_template_is_told_with_the_place(
+    old: str, new: str, said: str, file: ComposeFile
+) -> None:
+    """Whatever differs from the plan, in value, type or presence, is an error."""
+    assert old in TEXT
+    with pytest.raises(RenderingError, match=r"compose\.prod\.yml") as caught:
+        verify("infra/compose.prod.yml", TEXT.replace(old, new, 1), file)
+    assert said in str(caught.value)
+
+
+def test_the_right_text_passes(file: ComposeFile) -> None:
+    """The committed file is the plan."""
+    verify("infra/compose.prod.yml", TEXT, file)

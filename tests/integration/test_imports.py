@@ -1,0 +1,57 @@
+"""Importing any module works anywhere: no variable is needed, no connection is opened."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+IMPORT_ALL = """
+import importlib, pkgutil, socket, sys
+
+def refuse(*arguments, **options):
+    raise AssertionError("a module opened a connection when it was imported")
+
+socket.socket.connect = refuse
+socket.socket.bind = refuse
+package = importlib.import_module(sys.argv[1])
+names = [m.name for m in pkgutil.walk_packages(package.__path__, package.__name__ + ".")]
+skipped = ("__main__", ".env", ".versions.")
+for name in names:
+    if not name.endswith(skipped[:2]) and skipped[2] not in name:
+        importlib.import_module(name)
+print(len(names))
+"""
+
+
+@pytest.mark.parametrize("package", ["shared", "tg_bot", "backend", "telegram_sim"])
+def test_every_module_imports_with_an_empty_environment(package: str) -> None:
+    """A module that needs a variable or a server at import cannot be tested or reused."""
+    command = (sys.executable, "-c", IMPORT_ALL, package)
+    done = subprocess.run(command, env={}, cwd="/", check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= 5
+
+
+def test_arrows_point_the_right_way() -> None:
+    """Packages import only what the design allows."""
+    allowed = {
+        "shared/src/shared": {"shared"},
+        "services/tg_bot/src/tg_bot": {"tg_bot", "shared"},
+        "services/backend/src/backend": {"backend", "shared"},
+        "services/telegram_sim/src/telegram_sim": {"telegram_sim"},
+        "infra": {"infra"},
+        "demo": {"demo", "infra", "telegram_sim"},
+    }
+    ours = {"shared", "tg_bot", "backend", "telegram_sim", "infra", "deploy", "demo", "tests"}
+    wrong = []
+    for folder, may in allowed.items():
+        for path in (ROOT / folder).rglob("*.py"):
+            for line in path.read_text(encoding="utf-8").splitlines():
+                words = line.split()
+                if len(words) > 1 and words[0] in {"import", "from"}:
+                    name = words[1].split(".")[0].rstrip(",")
+                    if name in ours - may:
+                        wrong.append(f"{path.relative_to(ROOT)}: {line.strip()}")
+    assert wrong == []
