@@ -1,7 +1,8 @@
 """Real databases, a real Redis, the API over HTTP, and the backend as a process of its own."""
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
@@ -50,12 +51,23 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+async def connect_to() -> AsyncIterator[Callable[[str], AsyncEngine]]:
+    """Make engines; all of them are disposed of, since one that is left keeps the process alive."""
+    async with AsyncExitStack() as stack:
+
+        def connect(url: str) -> AsyncEngine:
+            engine = make_engine(url)
+            stack.push_async_callback(engine.dispose)
+            return engine
+
+        yield connect
+
+
+@pytest.fixture
+async def engine(database_url: str, connect_to: Callable[[str], AsyncEngine]) -> AsyncEngine:
     """An engine on a database with the schema of this release."""
     await schema.upgrade(database_url)
-    engine = make_engine(database_url)
-    yield engine
-    await engine.dispose()
+    return connect_to(database_url)
 
 
 @pytest.fixture

@@ -1,9 +1,8 @@
 """The subscriber's handler: each command is stored once, or nothing of it is."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
 from sqlalchemy import RowMapping, event, func, select, text
@@ -12,11 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from backend import schema
 from backend.commands import CommandStore
-from backend.database import make_engine
 from backend.tables import commands, inbox
 from shared.generated.events import Delivery, TryLater
 from shared.generated.schemas import CommandReceived
 from tests.postgres import PostgresServer
+
+Connect = Callable[[str], AsyncEngine]
 
 SENT = datetime(2026, 1, 31, 12, 30, 15, 250_000, tzinfo=UTC)
 
@@ -42,15 +42,6 @@ async def count(engine: AsyncEngine, name: str) -> int:
     """Return how many rows a table has."""
     async with engine.connect() as connection:
         return int(await connection.scalar(select(func.count()).select_from(text(name))))
-
-
-@pytest.fixture
-async def second(database_url: str, engine: AsyncEngine) -> AsyncIterator[AsyncEngine]:
-    """Another process's engine on the same database."""
-    del engine  # it has made the tables
-    other = make_engine(database_url)
-    yield other
-    await other.dispose()
 
 
 async def test_a_command_is_stored_with_everything_it_says(engine: AsyncEngine) -> None:
@@ -81,10 +72,10 @@ async def test_a_redelivered_event_is_stored_once(engine: AsyncEngine) -> None:
 
 
 async def test_an_event_in_two_processes_at_once_is_stored_once(
-    engine: AsyncEngine, second: AsyncEngine
+    engine: AsyncEngine, database_url: str, connect_to: Connect
 ) -> None:
     """A claimed entry may still be in hand elsewhere: the inbox decides, and neither fails."""
-    stores = (CommandStore(engine), CommandStore(second))
+    stores = (CommandStore(engine), CommandStore(connect_to(database_url)))
     await asyncio.gather(
         *(store.store(command(), delivery(str(n))) for n in range(20) for store in stores)
     )
@@ -101,11 +92,13 @@ async def test_events_that_arrive_together_are_stored_in_their_order(engine: Asy
     assert len(commits) <= 2
 
 
-async def test_one_bad_event_does_not_touch_the_others(postgres: PostgresServer) -> None:
+async def test_one_bad_event_does_not_touch_the_others(
+    postgres: PostgresServer, connect_to: Connect
+) -> None:
     """Of those in its transaction, every other one is stored and only it has failed."""
     url = postgres.create_database()
     await schema.upgrade(url)
-    engine = make_engine(url)
+    engine = connect_to(url)
     store = CommandStore(engine)
     bad = command(user_id=2**70)
     outcomes = await asyncio.gather(
@@ -115,20 +108,43 @@ async def test_one_bad_event_does_not_touch_the_others(postgres: PostgresServer)
     assert [type(outcome).__name__ for outcome in outcomes].count("NoneType") == 9
     assert isinstance(outcomes[5], DBAPIError)
     assert len(await stored(engine)) == 9
-    await engine.dispose()
 
 
 async def test_a_handler_that_is_cancelled_harms_no_other(engine: AsyncEngine) -> None:
-    """At the end of the grace period some are cancelled in the middle: the rest is stored later."""
+    """At the end of the grace period some are: what shares their transaction is stored."""
     store = CommandStore(engine)
     handlers = [asyncio.create_task(store.store(command(), delivery(str(n)))) for n in range(10)]
-    await asyncio.sleep(0)
+    for _ in range(3):
+        await asyncio.sleep(0)  # the transaction is under way now
     handlers[0].cancel()
     outcomes = await asyncio.gather(*handlers, return_exceptions=True)
     assert isinstance(outcomes[0], asyncio.CancelledError)
-    assert all(outcome is None or isinstance(outcome, TryLater) for outcome in outcomes[1:])
-    await asyncio.gather(*(store.store(command(), delivery(str(n))) for n in range(10)))
+    assert outcomes[1:] == [None] * 9
+    await store.store(command(), delivery("0", attempt=2))
     assert len(await stored(engine)) == 10
+
+
+async def test_a_store_that_is_closed_leaves_nobody_waiting(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that hangs at the end of the process does not hang the process."""
+    monkeypatch.setattr("backend.inbox.CLOSE_GRACE", 0.1)
+    hung = asyncio.Event()
+
+    async def hang(*_: object) -> None:
+        hung.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("backend.inbox.insert_new", hang)
+    store = CommandStore(engine)
+    first = asyncio.create_task(store.store(command(), delivery("1")))
+    await hung.wait()
+    second = asyncio.create_task(store.store(command(), delivery("2")))
+    await asyncio.sleep(0)
+    await store.close()
+    for handler in (first, second):
+        with pytest.raises(TryLater):
+            await handler
 
 
 async def test_two_events_with_the_same_text_are_both_stored(engine: AsyncEngine) -> None:
@@ -179,59 +195,50 @@ async def test_a_nul_does_not_keep_a_command_from_being_stored(engine: AsyncEngi
     assert row["args"] == ["a\ufffdb", "c\ufffd"]
 
 
-async def test_an_event_that_can_never_be_stored_is_a_failure(postgres: PostgresServer) -> None:
+async def test_an_event_that_can_never_be_stored_is_a_failure(
+    postgres: PostgresServer, connect_to: Connect
+) -> None:
     """No repetition mends a value beyond the column: the handler fails, the limit counts."""
     url = postgres.create_database()
     await schema.upgrade(url)
-    engine = make_engine(url)
-    try:
-        with pytest.raises(DBAPIError):
-            await CommandStore(engine).store(command(user_id=2**70), delivery())
-        assert await count(engine, "inbox") == 0
-    finally:
-        await engine.dispose()
+    engine = connect_to(url)
+    with pytest.raises(DBAPIError):
+        await CommandStore(engine).store(command(user_id=2**70), delivery())
+    assert await count(engine, "inbox") == 0
 
 
 async def test_while_the_database_is_away_the_handler_asks_for_later(
-    postgres: PostgresServer,
+    postgres: PostgresServer, connect_to: Connect
 ) -> None:
     """Killed under a live connection and still away after that: `TryLater`, until it is back."""
+    del postgres  # asked for, so that a machine without one skips
     with PostgresServer() as server:
         url = server.create_database()
         await schema.upgrade(url)
-        engine = make_engine(url)
+        engine = connect_to(url)
         store = CommandStore(engine)
-        try:
-            await store.store(command(), delivery("before"))
-            server.kill()
-            for event_id in ("during", "still"):
-                with pytest.raises(TryLater):
-                    await store.store(command(), delivery(event_id))
-            server.start()
-            for event_id in ("before", "during", "still"):
-                await store.store(command(), delivery(event_id, attempt=2))
-            found = [row["event_id"] for row in await stored(engine)]
-            assert found == ["before", "during", "still"]
-        finally:
-            await engine.dispose()
-    del postgres  # asked for, so that a machine without one skips
+        await store.store(command(), delivery("before"))
+        server.kill()
+        for event_id in ("during", "still"):
+            with pytest.raises(TryLater):
+                await store.store(command(), delivery(event_id))
+        server.start()
+        for event_id in ("before", "during", "still"):
+            await store.store(command(), delivery(event_id, attempt=2))
+        assert [row["event_id"] for row in await stored(engine)] == ["before", "during", "still"]
+        await engine.dispose()
 
 
 async def test_while_another_writer_has_the_file_the_handler_asks_for_later(
-    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sqlite_url: str, connect_to: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SQLite takes one writer at a time; who waits in vain asks for later."""
     monkeypatch.setattr("backend.database.LOCK_TIMEOUT", 0.05)
     await schema.upgrade(sqlite_url)
-    assert (tmp_path / "backend.db").exists()
-    engine, other = make_engine(sqlite_url), make_engine(sqlite_url)
-    try:
-        async with other.connect() as connection:
-            await connection.exec_driver_sql("BEGIN IMMEDIATE")
-            with pytest.raises(TryLater, match="locked"):
-                await CommandStore(engine).store(command(), delivery())
-        await CommandStore(engine).store(command(), delivery(attempt=2))
-        assert len(await stored(engine)) == 1
-    finally:
-        await engine.dispose()
-        await other.dispose()
+    engine, other = connect_to(sqlite_url), connect_to(sqlite_url)
+    async with other.connect() as connection:
+        await connection.exec_driver_sql("BEGIN IMMEDIATE")
+        with pytest.raises(TryLater, match="locked"):
+            await CommandStore(engine).store(command(), delivery())
+    await CommandStore(engine).store(command(), delivery(attempt=2))
+    assert len(await stored(engine)) == 1

@@ -1,14 +1,14 @@
 """POST /debug/command: it works, and everything about it says that it is deprecated."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
 import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from backend.app import create_app
-from backend.database import make_engine
 from shared.generated.events import broker
 from tests.servers import RedisServer
 
@@ -16,15 +16,15 @@ COMMAND = {"command": "/command привет 🚀", "user_id": 42}
 
 
 @pytest.fixture
-async def debug(redis: RedisServer, sqlite_url: str) -> AsyncIterator[httpx.AsyncClient]:
+async def debug(
+    redis: RedisServer, sqlite_url: str, connect_to: Callable[[str], AsyncEngine]
+) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an application whose broker is connected."""
-    engine = make_engine(sqlite_url)
     await broker.connect(redis.url, source="/backend")
-    transport = httpx.ASGITransport(create_app(engine))
+    transport = httpx.ASGITransport(create_app(connect_to(sqlite_url)))
     async with httpx.AsyncClient(transport=transport, base_url="http://backend") as client:
         yield client
     await broker.close()
-    await engine.dispose()
 
 
 def data_of(redis: RedisServer, entry_id: str) -> object:

@@ -1,17 +1,20 @@
 """What the database's errors mean, held to real errors of real databases."""
 
 import socket
+from collections.abc import Callable
 
 import pytest
 from sqlalchemy import insert, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from backend.database import DatabaseUnusable, make_engine, now, probe, wait_until_reachable
+from backend.database import DatabaseUnusable, now, probe, wait_until_reachable
 from backend.failures import blames_data, describe, is_away, is_of_database
 from backend.tables import inbox, users
 from tests.postgres import PostgresServer
 from tests.servers import free_port
+
+Connect = Callable[[str], AsyncEngine]
 
 ROW = {"handler": "h", "event_id": "e", "handled_at": now()}
 
@@ -27,56 +30,60 @@ async def error_of(engine: AsyncEngine, *statements: object) -> BaseException:
     raise AssertionError("it worked")
 
 
-async def test_a_database_that_nobody_listens_for_is_away() -> None:
+async def test_a_database_that_nobody_listens_for_is_away(connect_to: Connect) -> None:
     """Connection refused passes when the server starts."""
-    engine = make_engine(f"postgresql+asyncpg://u:p@127.0.0.1:{free_port()}/d")
+    engine = connect_to(f"postgresql+asyncpg://u:p@127.0.0.1:{free_port()}/d")
     with pytest.raises(OSError, match="onnect") as refused:
         await probe(engine)
     assert is_away(refused.value)
     assert is_of_database(refused.value)
 
 
-async def test_a_server_name_that_is_unknown_is_away() -> None:
+async def test_a_server_name_that_is_unknown_is_away(connect_to: Connect) -> None:
     """In Compose a name is unknown until its container runs."""
-    engine = make_engine("postgresql+asyncpg://u:p@nowhere.invalid/d")
+    engine = connect_to("postgresql+asyncpg://u:p@nowhere.invalid/d")
     with pytest.raises(socket.gaierror) as unknown:
         await probe(engine)
     assert is_away(unknown.value)
 
 
 async def test_a_server_that_accepts_and_never_answers_is_away(
-    monkeypatch: pytest.MonkeyPatch,
+    connect_to: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A hung server costs one time-out a try."""
     monkeypatch.setattr("backend.database.CONNECT_TIMEOUT", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        engine = make_engine(f"postgresql+asyncpg://u:p@127.0.0.1:{silent.getsockname()[1]}/d")
+        engine = connect_to(f"postgresql+asyncpg://u:p@127.0.0.1:{silent.getsockname()[1]}/d")
         with pytest.raises(TimeoutError) as hung:
             await probe(engine)
     assert is_away(hung.value)
 
 
-async def test_a_refused_password_is_no_absence(postgres: PostgresServer) -> None:
+async def test_a_refused_password_is_no_absence(
+    postgres: PostgresServer, connect_to: Connect
+) -> None:
     """No waiting mends it: the operator is told, without the password."""
     url = postgres.create_database().replace(postgres.password, "wr0ng")
     with pytest.raises(DatabaseUnusable) as unusable:
-        await wait_until_reachable(make_engine(url))
+        await wait_until_reachable(connect_to(url))
     assert "password authentication failed" in str(unusable.value)
     assert "DATABASE_URL" in str(unusable.value)
     assert "wr0ng" not in str(unusable.value)
     assert "\n" not in str(unusable.value)
 
 
-async def test_a_database_that_does_not_exist_is_no_absence(postgres: PostgresServer) -> None:
+async def test_a_database_that_does_not_exist_is_no_absence(
+    postgres: PostgresServer, connect_to: Connect
+) -> None:
     """Nor does waiting create it."""
     with pytest.raises(DatabaseUnusable, match="does not exist"):
-        await wait_until_reachable(make_engine(postgres.url("nowhere")))
+        await wait_until_reachable(connect_to(postgres.url("nowhere")))
 
 
-async def test_a_folder_that_does_not_exist_is_no_absence() -> None:
+async def test_a_folder_that_does_not_exist_is_no_absence(connect_to: Connect) -> None:
     """SQLite makes files, not folders."""
     with pytest.raises(DatabaseUnusable, match="unable to open database file"):
-        await wait_until_reachable(make_engine("sqlite+aiosqlite:////nowhere/at/all.db"))
+        await wait_until_reachable(connect_to("sqlite+aiosqlite:////nowhere/at/all.db"))
 
 
 async def test_a_missing_table_blames_neither_the_data_nor_the_way(engine: AsyncEngine) -> None:
@@ -95,13 +102,14 @@ async def test_a_broken_constraint_blames_the_data(engine: AsyncEngine) -> None:
     assert blames_data(null)
 
 
-async def test_a_value_beyond_its_type_blames_the_data(postgres: PostgresServer) -> None:
+async def test_a_value_beyond_its_type_blames_the_data(
+    postgres: PostgresServer, connect_to: Connect
+) -> None:
     """Whether the driver refuses it or the server does."""
-    engine = make_engine(postgres.create_database())
+    engine = connect_to(postgres.create_database())
     by_driver = await error_of(engine, text("SELECT CAST(:n AS bigint)").bindparams(n=2**70))
     by_server = await error_of(engine, text("SELECT CAST('9' || repeat('9', 30) AS bigint)"))
     nul = await error_of(engine, text("SELECT CAST(:t AS text)").bindparams(t="a\0b"))
-    await engine.dispose()
     for error in (by_driver, by_server, nul):
         assert is_of_database(error)
         assert blames_data(error), error

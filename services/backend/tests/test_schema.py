@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from backend import schema
-from backend.database import make_engine
 from backend.tables import metadata
+
+Connect = Callable[[str], AsyncEngine]
 
 BACKEND = Path(__file__).parents[1]
 
@@ -50,17 +52,18 @@ async def test_the_names_of_constraints_are_the_convention(engine: AsyncEngine) 
     assert [key["name"] for key in keys] == ["uq_commands_event_id"]
 
 
-async def test_any_number_of_processes_may_start_at_once(database_url: str) -> None:
+async def test_any_number_of_processes_may_start_at_once(
+    database_url: str, connect_to: Connect
+) -> None:
     """Eight upgrades at the same time: one migrates, the others find it done, none fails."""
-    await asyncio.gather(*(schema.upgrade(database_url) for _ in range(8)))
-    engine = make_engine(database_url)
+    upgrades = (schema.upgrade(database_url) for _ in range(8))
+    assert await asyncio.gather(*upgrades, return_exceptions=True) == [None] * 8
     newest = ScriptDirectory.from_config(schema.configuration()).get_current_head()
-    assert await revision(engine) == newest
-    await engine.dispose()
+    assert await revision(connect_to(database_url)) == newest
 
 
 async def test_a_failed_migration_leaves_nothing_behind(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
+    database_url: str, connect_to: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All or nothing: after a crash in the middle the next start begins where this one did."""
 
@@ -70,13 +73,12 @@ async def test_a_failed_migration_leaves_nothing_behind(
     monkeypatch.setattr("alembic.op.create_index", fail)
     with pytest.raises(RuntimeError, match="the power went"):
         await schema.upgrade(database_url)
-    engine = make_engine(database_url)
+    engine = connect_to(database_url)
     async with engine.connect() as connection:
         assert await connection.run_sync(lambda sync: inspect(sync).get_table_names()) == []
     monkeypatch.undo()
     await schema.upgrade(database_url)
     assert await revision(engine) is not None
-    await engine.dispose()
 
 
 async def test_a_database_of_a_newer_release_is_left_alone(

@@ -1,6 +1,7 @@
 """The users API: registering is idempotent, whoever asks and however often."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -9,8 +10,9 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from backend.app import create_app
-from backend.database import make_engine
 from backend.tables import users
+
+Connect = Callable[[str], AsyncEngine]
 
 ANN = {"id": 4242, "first_name": "Ann", "username": "ann", "language_code": "en"}
 
@@ -36,16 +38,14 @@ async def test_a_known_user_is_refused_with_the_reason(api: httpx.AsyncClient) -
 
 
 async def test_of_many_requests_for_one_user_exactly_one_creates(
-    api: httpx.AsyncClient, engine: AsyncEngine, database_url: str
+    api: httpx.AsyncClient, engine: AsyncEngine, database_url: str, connect_to: Connect
 ) -> None:
     """Forty requests at once through two engines, as from two processes: one 201, one row."""
-    other = make_engine(database_url)
-    transport = httpx.ASGITransport(create_app(other))
+    transport = httpx.ASGITransport(create_app(connect_to(database_url)))
     async with httpx.AsyncClient(transport=transport, base_url="http://other") as second:
         responses = await asyncio.gather(
             *(client.post("/users", json=ANN) for client in (api, second) for _ in range(20))
         )
-    await other.dispose()
     assert sorted(response.status_code for response in responses) == [201] + [409] * 39
     async with engine.connect() as connection:
         assert await connection.scalar(select(func.count()).select_from(users)) == 1

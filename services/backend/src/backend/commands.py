@@ -33,6 +33,10 @@ class CommandStore:
         """
         await self._inbox.take(delivery.event_id, event)
 
+    async def close(self) -> None:
+        """Finish what is being stored."""
+        await self._inbox.close()
+
 
 async def insert_commands(
     connection: AsyncConnection, events: Sequence[tuple[str, CommandReceived]]
@@ -53,6 +57,8 @@ async def insert_commands(
     await connection.execute(insert(commands), rows)
 
 
-def subscribe(engine: AsyncEngine) -> None:
+def subscribe(engine: AsyncEngine) -> CommandStore:
     """Register the handler with the broker; it runs once the broker's consumers are started."""
-    subscribe_command_received(group=GROUP, limits=LIMITS)(CommandStore(engine).store)
+    store = CommandStore(engine)
+    subscribe_command_received(group=GROUP, limits=LIMITS)(store.store)
+    return store

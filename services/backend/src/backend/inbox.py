@@ -21,6 +21,9 @@ from shared.generated.events import TryLater
 
 log = structlog.get_logger(__name__)
 
+CLOSE_GRACE = 2.0
+"""Seconds that a transaction under way gets at the end of the process."""
+
 E = TypeVar("E")
 
 Effect = Callable[[AsyncConnection, Sequence[tuple[str, E]]], Awaitable[None]]
@@ -50,10 +53,12 @@ class Inbox(Generic[E]):
         self._handler = handler
         self._effect = effect
         self._queue: list[_Waiting[E]] = []
-        self._turn = asyncio.Lock()
+        self._writer: asyncio.Task[None] | None = None
 
     async def take(self, event_id: str, event: E) -> None:
         """Return once the event has had its effect, now or before, and that is durable.
+
+        A caller who is cancelled meanwhile learns nothing; the event may have its effect.
 
         Raises:
             TryLater: The database is away, full or not migrated: the event is not to blame.
@@ -61,12 +66,27 @@ class Inbox(Generic[E]):
         """
         waiting = _Waiting(event_id, event)
         self._queue.append(waiting)
-        async with self._turn:
-            # Whoever waited for the turn may find that the one before took its event along.
-            if not waiting.outcome.done():
+        if self._writer is None or self._writer.done():
+            # A task of its own: a transaction that others share must not end with one caller.
+            self._writer = asyncio.create_task(self._write(), name=f"inbox {self._handler}")
+        await waiting.outcome
+
+    async def close(self) -> None:
+        """Finish what is being written, within `CLOSE_GRACE` seconds."""
+        if self._writer is not None:
+            await asyncio.wait({self._writer}, timeout=CLOSE_GRACE)
+            self._writer.cancel()
+            await asyncio.gather(self._writer, return_exceptions=True)
+
+    async def _write(self) -> None:
+        """Settle what waits, a group at a time, until nothing waits."""
+        try:
+            while self._queue:
                 group, self._queue = self._queue, []
                 await self._settle(group)
-        await waiting.outcome
+        finally:
+            for waiting in self._queue:
+                _end(waiting, TryLater("the process is stopping"))
 
     async def _settle(self, group: list[_Waiting[E]]) -> None:
         """Handle a group in one transaction; one event's fault does not touch the others."""

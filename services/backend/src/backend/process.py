@@ -3,8 +3,8 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -27,14 +27,6 @@ class CannotListen(Exception):  # noqa: N818 — reads as what happened
     """The API's address is taken or not ours; the text is for the operator."""
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn without its signal handlers, which end the process by the signal it got."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 async def run(settings: Settings) -> None:
     """Run the backend until SIGTERM or SIGINT; returning means that everything was drained.
 
@@ -55,6 +47,8 @@ async def run(settings: Settings) -> None:
 
 
 def _stop_signal() -> asyncio.Event:
+    # Uvicorn puts handlers of its own over these while it serves, and raises the signal again when
+    # it has drained; the loop hears of it either way.
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -83,7 +77,7 @@ async def _prepare(engine: AsyncEngine, settings: Settings) -> None:
 async def _serve(engine: AsyncEngine, settings: Settings, stop: asyncio.Event) -> None:
     """Serve and consume side by side until one of them ends or a signal comes."""
     listener = _listen(settings.http_host, settings.http_port)
-    server = _Server(
+    server = uvicorn.Server(
         uvicorn.Config(
             create_app(engine),
             log_config=None,
@@ -92,7 +86,7 @@ async def _serve(engine: AsyncEngine, settings: Settings, stop: asyncio.Event) -
             timeout_graceful_shutdown=HTTP_GRACE,
         )
     )
-    commands.subscribe(engine)
+    store = commands.subscribe(engine)
     await broker.connect(settings.redis_url, source="/backend")
     await broker.start_consumers()
     serving = asyncio.create_task(server.serve([listener]), name="http")
@@ -106,6 +100,7 @@ async def _serve(engine: AsyncEngine, settings: Settings, stop: asyncio.Event) -
     consuming.cancel()  # from here on the consumers end because they are told to
     server.should_exit = True
     await broker.stop_consumers()
+    await store.close()
     await serving
     with suppress(asyncio.CancelledError):
         await consuming
