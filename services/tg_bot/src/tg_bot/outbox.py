@@ -113,9 +113,7 @@ class Outbox:
             try:
                 if self._overall is not None:
                     await self._overall.acquire()
-                # Not send_message: it makes a Message of the answer, which nobody reads.
-                message = {"chat_id": chat_id, "text": text}
-                await self._bot.do_api_request("sendMessage", message)
+                await self._bot.send_message(chat_id, text)
             except RetryAfter as error:
                 delay = _seconds(error)
             except (BadRequest, Forbidden) as error:
