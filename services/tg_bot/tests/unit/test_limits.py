@@ -43,3 +43,14 @@ async def test_a_limit_holds_for_a_chat_and_for_all(overall: float, chats: int, 
         await asyncio.sleep(0)
     assert soon <= len(telegram.sent) <= soon + 2
     await outbox.close(0)
+
+
+async def test_what_a_sender_has_to_know_waits_for_nothing() -> None:
+    """The notice of a refusal goes ahead of a thousand replies that wait for their turn."""
+    telegram = Telegram()
+    outbox = Outbox(cast("Bot", telegram), Limits(overall=1.0))
+    for n in range(1000):
+        outbox.send(n % 10, "later")
+    assert await asyncio.wait_for(outbox.tell(3, "refused"), 1)
+    assert (3, "refused") in telegram.sent
+    await outbox.close(0)
