@@ -1,5 +1,6 @@
 """The backend as a process: how it starts, waits, drains and ends."""
 
+import asyncio
 import json
 import os
 import socket
@@ -20,6 +21,8 @@ from tests.processes import Service
 from tests.servers import RedisServer, free_port
 
 UNREACHABLE = "redis://127.0.0.1:1"
+BACKLOG = 3000
+"""Commands; enough of them that a signal comes while they are being stored."""
 SABOTAGE = """
 import asyncio, sys
 from backend import process
@@ -89,15 +92,15 @@ def stored(url: str) -> int:
 async def publish(url: str, numbers: range) -> None:
     """Publish a command for each number, as the bot does."""
     await broker.connect(url)
+    now = datetime.now(UTC)
+    events = {
+        f"1:{n}": CommandReceived(command=f"/command {n}", args=[str(n)], user_id=1, timestamp=now)
+        for n in numbers
+    }
     try:
-        for number in numbers:
-            event = CommandReceived(
-                command=f"/command {number}",
-                args=[str(number)],
-                user_id=1,
-                timestamp=datetime.now(UTC),
-            )
-            await publish_command_received(event, event_id=f"1:{number}")
+        await asyncio.gather(
+            *(publish_command_received(event, event_id=id_) for id_, event in events.items())
+        )
     finally:
         await broker.close()
 
@@ -213,15 +216,16 @@ async def test_the_database_going_away_turns_ready_red_and_loses_nothing(
 
 async def test_sigterm_under_load_drains_and_exits_0(sqlite_url: str, redis: RedisServer) -> None:
     """What was begun is finished and acknowledged; the next process stores exactly the rest."""
-    await publish(redis.url, range(400))
+    await publish(redis.url, range(BACKLOG))
     with Backend(DATABASE_URL=sqlite_url, REDIS_URL=redis.url) as running:
         await eventually(lambda: running.handled)
         assert running.terminate() == 0
     before = stored(sqlite_url)
     assert before > 0
     with Backend(DATABASE_URL=sqlite_url, REDIS_URL=redis.url) as running:
-        await eventually(lambda: stored(sqlite_url) == 400)
-        assert len(running.handled) == 400 - before
+        await eventually(lambda: running.logged("listening"))
+        await eventually(lambda: stored(sqlite_url) == BACKLOG)
+        await eventually(lambda: len(running.handled) == BACKLOG - before)
         assert not [line for line in running.lines if line.get("known")]
         assert running.terminate() == 0
 
@@ -232,10 +236,12 @@ async def test_two_backends_share_the_work(redis: RedisServer, postgres: Postgre
     with Backend(**variables) as one, Backend(**variables) as two:
         for running in (one, two):
             await eventually(lambda running=running: running.logged("listening"))
-        await publish(redis.url, range(300))
+        await publish(redis.url, range(BACKLOG))
 
-        await eventually(lambda: len(one.handled) + len(two.handled) >= 300)
-        assert sorted(one.handled + two.handled) == sorted(f"1:{number}" for number in range(300))
+        await eventually(lambda: len(one.handled) + len(two.handled) >= BACKLOG)
+        assert sorted(one.handled + two.handled) == sorted(
+            f"1:{number}" for number in range(BACKLOG)
+        )
         assert one.handled
         assert two.handled
         assert [one.terminate(), two.terminate()] == [0, 0]

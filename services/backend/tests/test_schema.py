@@ -5,6 +5,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from backend import schema
+from backend.database import patiently
 from backend.tables import metadata
 
 Connect = Callable[[str], AsyncEngine]
@@ -56,7 +58,7 @@ async def test_any_number_of_processes_may_start_at_once(
     database_url: str, connect_to: Connect
 ) -> None:
     """Eight upgrades at the same time: one migrates, the others find it done, none fails."""
-    upgrades = (schema.upgrade(database_url) for _ in range(8))
+    upgrades = (patiently(partial(schema.upgrade, database_url)) for _ in range(8))
     assert await asyncio.gather(*upgrades, return_exceptions=True) == [None] * 8
     newest = ScriptDirectory.from_config(schema.configuration()).get_current_head()
     assert await revision(connect_to(database_url)) == newest

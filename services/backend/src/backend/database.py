@@ -3,8 +3,9 @@
 import asyncio
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -12,7 +13,7 @@ from sqlalchemy import Column, Table, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from backend.failures import describe, is_away
+from backend.failures import describe, is_away, is_of_database
 
 log = structlog.get_logger(__name__)
 
@@ -51,22 +52,16 @@ def make_engine(url: str, *, statement_timeout: float | None = STATEMENT_TIMEOUT
     )
 
 
-async def wait_until_reachable(engine: AsyncEngine) -> None:
-    """Return once the database answers; until then wait with back-off, and log why.
-
-    Raises:
-        DatabaseUnusable: It refuses for a reason that no waiting mends, such as the password.
-    """
+async def patiently(work: Callable[[], Awaitable[None]]) -> None:
+    """Do some work on a database; while that is away, back off, say why, and do it again."""
     delay, said = 0.1, ""
     while True:
         try:
-            await probe(engine)
+            await work()
         except Exception as error:
-            reason = describe(error)
             if not is_away(error):
-                raise DatabaseUnusable(
-                    f"DATABASE_URL names {_shown(engine)}, which cannot be used: {reason}"
-                ) from error
+                raise
+            reason = describe(error)
             if reason != said:
                 log.warning("waiting for the database", reason=reason)
                 said = reason
@@ -76,6 +71,22 @@ async def wait_until_reachable(engine: AsyncEngine) -> None:
             if said:
                 log.info("the database answers")
             return
+
+
+async def wait_until_reachable(engine: AsyncEngine) -> None:
+    """Return once the database answers.
+
+    Raises:
+        DatabaseUnusable: It refuses for a reason that no waiting mends, such as the password.
+    """
+    try:
+        await patiently(partial(probe, engine))
+    except Exception as error:
+        if not is_of_database(error):
+            raise
+        raise DatabaseUnusable(
+            f"DATABASE_URL names {_shown(engine)}, which cannot be used: {describe(error)}"
+        ) from error
 
 
 async def probe(engine: AsyncEngine) -> None:

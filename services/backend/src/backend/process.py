@@ -5,6 +5,7 @@ import signal
 import socket
 from collections.abc import Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import structlog
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from backend import commands, schema
 from backend.app import create_app
-from backend.database import make_engine, wait_until_reachable
+from backend.database import make_engine, patiently, wait_until_reachable
 from backend.settings import Settings
 from shared.generated.events import broker
 
@@ -71,7 +72,7 @@ async def _finished(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> boo
 
 async def _prepare(engine: AsyncEngine, settings: Settings) -> None:
     await wait_until_reachable(engine)
-    await schema.upgrade(settings.database_url)
+    await patiently(partial(schema.upgrade, settings.database_url))
 
 
 async def _serve(engine: AsyncEngine, settings: Settings, stop: asyncio.Event) -> None:
