@@ -48,7 +48,13 @@ def configure_logging(service: str, *, level: str = "INFO", format: str = "conso
         ]
     else:
         colors = sys.stderr.isatty()
-        renderer = [structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0)]
+        renderer = [
+            structlog.dev.ConsoleRenderer(
+                colors=colors,
+                pad_event_to=0,
+                exception_formatter=structlog.dev.plain_traceback,  # no local variables
+            )
+        ]
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=prepare,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer, _mask],
