@@ -51,7 +51,6 @@ KNOWN = (
     Suite("demo", "tests/demo"),
     Suite("tg_bot", "services/tg_bot/tests"),
     Suite("telegram_sim", "services/telegram_sim/tests"),
-    Suite("chaos", "tests/chaos"),
     Suite("backend", "services/backend/tests", needs_docker=True),
     Suite("docker", "tests/docker", needs_docker=True),
     Suite("integration", "tests/integration", needs_docker=True),

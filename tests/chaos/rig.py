@@ -260,10 +260,12 @@ class Rig(ABC):
         return await self.unconfirmed(), await asyncio.to_thread(self.group)
 
     def group(self) -> tuple[int | None, int]:
-        """Return the lag and the pending count of the consumer group."""
+        """Return the lag and the pending count of the consumer group; no lag without a group."""
         groups = self._ask(lambda c: c.xinfo_groups(command_received.name))
-        mine = next(g for g in groups if g["name"] == GROUP.encode())
-        return mine["lag"], mine["pending"]
+        for group in groups:
+            if group["name"] == GROUP.encode():
+                return group["lag"], group["pending"]
+        return None, 0
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the rows of the table."""

@@ -1,6 +1,8 @@
 """Real databases, a real Redis, the API over HTTP, and the backend as a process of its own."""
 
+import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -14,6 +16,8 @@ from backend.app import create_app
 from backend.database import make_engine
 from tests.postgres import MISSING, PostgresServer, find_binaries, has_docker
 from tests.servers import RedisServer
+
+THREAD_GRACE = 5.0
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +65,11 @@ async def connect_to() -> AsyncIterator[Callable[[str], AsyncEngine]]:
             return engine
 
         yield connect
+    # aiosqlite's threads end by themselves, after the call that closed them has returned; one whose
+    # connection failed still has an answer to give, and the loop must be there to take it.
+    for thread in threading.enumerate():
+        if "_connection_worker_thread" in thread.name:
+            await asyncio.to_thread(thread.join, THREAD_GRACE)
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ FAILED = "Failed to send command."
 DELAYED = "Your command is delayed. It is kept and will be published as soon as possible."
 DELAY_NOTICE_AFTER = 3.0
 """Seconds without an answer from Redis after which a sender is told that it takes longer."""
-REFUSAL_NOTICE_TIMEOUT = 10.0
+REFUSAL_NOTICE_TIMEOUT = 60.0
 """Seconds that the confirmation of a refused command waits for its sender to be told."""
 
 
@@ -71,8 +71,11 @@ async def handle_command(update: Update, context: Context) -> None:
     except EventRefused as refusal:
         notice.cancel()
         log.warning("command refused", event_id=refusal.event_id, reason=refusal.reason)
-        told = outbox.send(message.chat_id, FAILED)
-        await asyncio.wait({told}, timeout=REFUSAL_NOTICE_TIMEOUT)
+        try:
+            async with asyncio.timeout(REFUSAL_NOTICE_TIMEOUT):
+                await outbox.tell(message.chat_id, FAILED)
+        except TimeoutError:
+            log.error("sender of a refused command not told", event_id=refusal.event_id)  # noqa: TRY400 — the line says it all
         return
     finally:
         notice.cancel()

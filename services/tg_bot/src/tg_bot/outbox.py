@@ -18,6 +18,7 @@ log = structlog.get_logger(__name__)
 CAPACITY = 10_000
 """Replies that may wait; beyond it new ones are dropped, and a line says so."""
 ATTEMPTS = 5
+INSISTENT_ATTEMPTS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,14 @@ class Outbox:
             chat.worker = asyncio.create_task(self._work(chat_id, chat), name=f"reply {chat_id}")
         return reply.sent
 
+    async def tell(self, chat_id: int, text: str) -> bool:
+        """Send a text now, ahead of all that waits: what its sender has to know.
+
+        Returns:
+            Whether Telegram took it; False where it never will.
+        """
+        return await self._deliver(chat_id, text, None, INSISTENT_ATTEMPTS)
+
     async def close(self, grace: float) -> None:
         """Send what waits for at most `grace` seconds, then give up on the rest."""
         workers = [chat.worker for chat in self._chats.values() if chat.worker is not None]
@@ -97,7 +106,7 @@ class Outbox:
             reply = chat.replies[0]
             if chat.limiter is not None:
                 await chat.limiter.acquire()
-            sent = await self._deliver(chat_id, reply.text)
+            sent = await self._deliver(chat_id, reply.text, self._overall, ATTEMPTS)
             chat.replies.popleft()
             self._waiting -= 1
             if not reply.sent.done():
@@ -106,16 +115,16 @@ class Outbox:
         if chat.limiter is None or chat.limiter.has_capacity(chat.limiter.max_rate):
             self._chats.pop(chat_id, None)
 
-    async def _deliver(self, chat_id: int, text: str) -> bool:
+    async def _deliver(
+        self, chat_id: int, text: str, limiter: AsyncLimiter | None, attempts: int
+    ) -> bool:
         """Send one message, again where that can help; False where it cannot."""
         delay = 0.5
-        for _ in range(ATTEMPTS):
+        for _ in range(attempts):
             try:
-                if self._overall is not None:
-                    await self._overall.acquire()
-                # Not send_message: it makes a Message of the answer, which nobody reads.
-                message = {"chat_id": chat_id, "text": text}
-                await self._bot.do_api_request("sendMessage", message)
+                if limiter is not None:
+                    await limiter.acquire()
+                await self._bot.send_message(chat_id, text)
             except RetryAfter as error:
                 delay = _seconds(error)
             except (BadRequest, Forbidden) as error:
@@ -131,7 +140,7 @@ class Outbox:
                 return True
             await asyncio.sleep(delay)
             delay = min(delay * 2, 30.0)
-        log.warning("reply given up", chat=chat_id, attempts=ATTEMPTS)
+        log.warning("reply given up", chat=chat_id, attempts=attempts)
         return False
 
 

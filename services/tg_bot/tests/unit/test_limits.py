@@ -1,7 +1,7 @@
 """The outbox limits itself as Telegram asks, unless it is told that the server is our own."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -17,10 +17,9 @@ class Telegram:
     def __init__(self) -> None:
         self.sent: list[tuple[int, str]] = []
 
-    async def do_api_request(self, method: str, fields: dict[str, Any]) -> None:
+    async def send_message(self, chat_id: int, text: str) -> None:
         """Note a message."""
-        assert method == "sendMessage"
-        self.sent.append((fields["chat_id"], fields["text"]))
+        self.sent.append((chat_id, text))
 
 
 async def test_without_a_limit_a_chat_gets_its_replies_at_once_and_in_order() -> None:
@@ -43,4 +42,15 @@ async def test_a_limit_holds_for_a_chat_and_for_all(overall: float, chats: int, 
     for _ in range(300):
         await asyncio.sleep(0)
     assert soon <= len(telegram.sent) <= soon + 2
+    await outbox.close(0)
+
+
+async def test_what_a_sender_has_to_know_waits_for_nothing() -> None:
+    """The notice of a refusal goes ahead of a thousand replies that wait for their turn."""
+    telegram = Telegram()
+    outbox = Outbox(cast("Bot", telegram), Limits(overall=1.0))
+    for n in range(1000):
+        outbox.send(n % 10, "later")
+    assert await asyncio.wait_for(outbox.tell(3, "refused"), 1)
+    assert (3, "refused") in telegram.sent
     await outbox.close(0)
