@@ -1,10 +1,13 @@
 """A spec that cannot be used is refused with file, line, column and reason; nothing is written."""
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from infra.codegen.validation import ASYNCAPI
 
 Generate = Callable[..., int]
 Edit = Callable[[str, str, str], None]
@@ -166,3 +169,9 @@ def test_any_bytes_are_refused_without_a_traceback(
     assert generate() == os.EX_DATAERR
     assert capsys.readouterr().err.startswith(f"{name}:1:")
     assert not list(repository.rglob("generated"))
+
+
+def test_the_official_schema_is_unchanged() -> None:
+    """AsyncAPI's own file, as its README says: the digest is that of the published one."""
+    digest = hashlib.sha256(ASYNCAPI.read_bytes()).hexdigest()
+    assert digest in ASYNCAPI.with_name("README.md").read_text(encoding="utf-8")

@@ -76,8 +76,11 @@ def test_only_the_file_that_differs_is_written(
     generate()
     capsys.readouterr()
     edit("services/backend/spec/users.yaml", "summary: Register a user.", "summary: Sign up.")
-    os.umask(0o077)
-    assert generate() == 0
+    before = os.umask(0o077)
+    try:
+        assert generate() == 0
+    finally:
+        os.umask(before)
     assert capsys.readouterr().out == f"wrote {USERS}\n"
     assert '"""Sign up.' in (repository / USERS).read_text()
     assert stat.S_IMODE((repository / USERS).stat().st_mode) == 0o644
