@@ -88,14 +88,14 @@ class DeadLetters:
             event_id, _ = decode(STREAMS[found.stream], {FIELD_BYTES: payload})
         except MalformedEvent as error:
             raise NotReplayable(f"it is no event of this stream: {error}") from None
-        keys = [found.stream, f"{found.stream}.dlq", marker(found.stream, event_id)]
+        keys = [found.stream, STREAMS[found.stream].dead_letters, marker(found.stream, event_id)]
         args = [found.id, MARKER_LIFETIME * 1000, FIELD, payload, found.letter.entry_id]
         entry = self._replay(keys, args)
         return entry.decode() if entry else None
 
     def drop(self, found: Found) -> bool:
         """Delete a letter; False where somebody has done so before. Its id stays refused."""
-        return bool(self._client.xdel(f"{found.stream}.dlq", found.id))
+        return bool(self._client.xdel(STREAMS[found.stream].dead_letters, found.id))
 
 
 def _found(stream: EventStream[Any], id_: bytes, fields: dict[bytes, bytes]) -> Found:

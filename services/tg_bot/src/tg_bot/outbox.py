@@ -13,6 +13,8 @@ from aiolimiter import AsyncLimiter
 from telegram import Bot
 from telegram.error import BadRequest, Forbidden, NetworkError, RetryAfter, TelegramError
 
+from tg_bot.request import seconds_asked
+
 log = structlog.get_logger(__name__)
 
 CAPACITY = 10_000
@@ -126,7 +128,7 @@ class Outbox:
                     await limiter.acquire()
                 await self._bot.send_message(chat_id, text)
             except RetryAfter as error:
-                delay = _seconds(error)
+                delay = seconds_asked(error)
             except (BadRequest, Forbidden) as error:
                 log.info("reply refused by Telegram", chat=chat_id, reason=error.message)
                 return False
@@ -147,9 +149,3 @@ class Outbox:
 def _limiter(rate: float, seconds: float) -> AsyncLimiter | None:
     """Return a limiter of so many messages in so many seconds; None for no limit."""
     return AsyncLimiter(max(1.0, rate), seconds * max(1.0, 1.0 / rate)) if rate else None
-
-
-def _seconds(error: RetryAfter) -> float:
-    """Return how long Telegram asks to wait, in seconds."""
-    after = error.retry_after
-    return float(after) if isinstance(after, int) else after.total_seconds()

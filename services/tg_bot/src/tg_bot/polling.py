@@ -25,6 +25,7 @@ from telegram.ext import Application
 from telegram.request import BaseRequest
 
 from shared.generated.events import Lease
+from tg_bot.request import seconds_asked
 from tg_bot.updates import parse_update
 
 log = structlog.get_logger(__name__)
@@ -252,7 +253,6 @@ class Poller:
 def _pause(error: TelegramError, failures: int) -> float:
     """Return the seconds to wait after a failure: what Telegram asks, or a jittered backoff."""
     if isinstance(error, RetryAfter):
-        after = error.retry_after
-        return float(after) if isinstance(after, int) else after.total_seconds()
+        return seconds_asked(error)
     most = min(LAST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(failures - 1, 10))
     return random.uniform(most / 2, most)  # noqa: S311 — jitter, not a secret

@@ -8,7 +8,7 @@ from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-from telegram.error import NetworkError, TimedOut
+from telegram.error import NetworkError, RetryAfter, TimedOut
 from telegram.request import BaseRequest, RequestData
 
 READ_TIMEOUT = 10.0
@@ -94,6 +94,12 @@ class AiohttpRequest(BaseRequest):
             bypassed = proxy_bypass(server)
             self._proxies[server] = None if bypassed else getproxies().get(scheme)
         return self._proxies[server]
+
+
+def seconds_asked(error: RetryAfter) -> float:
+    """Return how long Telegram asks to wait, in seconds."""
+    after = error.retry_after
+    return float(after) if isinstance(after, int) else after.total_seconds()
 
 
 def _given(value: Any, default: float) -> float | None:

@@ -33,6 +33,11 @@ class Malformed(ValueError):  # noqa: N818 — reads as the verdict it is
     """The bytes are no event of the expected kind; the message says why, without the content."""
 
 
+def dead_letters_of(stream: str) -> str:
+    """Return the key of the stream that takes what a stream could not."""
+    return f"{stream}.dlq"
+
+
 @dataclass(frozen=True, slots=True)
 class EventStream(Generic[M]):
     """A stream of one kind of event: its Redis key, also the CloudEvents type, and its model."""
@@ -43,7 +48,7 @@ class EventStream(Generic[M]):
     @property
     def dead_letters(self) -> str:
         """Return the key of the stream that takes what could not be published or handled."""
-        return f"{self.name}.dlq"
+        return dead_letters_of(self.name)
 
 
 class Envelope(BaseModel):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import ResponseError
 
+from shared.streams.envelope import dead_letters_of
 from shared.streams.scripts import load_script
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Group:
 
     async def bury(self, id_: str, letter: "DeadLetter") -> bool:
         """Move an entry to the dead letters; False where it is finished with already."""
-        keys = [self.stream, f"{self.stream}.dlq"]
+        keys = [self.stream, dead_letters_of(self.stream)]
         return bool(await self._bury(keys, [self.name, id_, *letter.fields()]))
 
     async def tidy(self, retention: float) -> tuple[int, int]:

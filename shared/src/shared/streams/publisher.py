@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json
 
 from shared.streams.connection import SOCKET_TIMEOUT
-from shared.streams.envelope import FIELD, MAX_ENTRY_BYTES
+from shared.streams.envelope import FIELD, MAX_ENTRY_BYTES, dead_letters_of
 from shared.streams.errors import EventRefused, NotConnected
 from shared.streams.letters import DeadLetter
 from shared.streams.line import Line
@@ -118,7 +118,7 @@ class Publisher:
             EventRefused: otherwise, once the refusal is durable.
         """
         letter = DeadLetter(event_id=check_id(event_id), payload=payload, reason=reason)
-        keys = [f"{stream}.dlq", marker(stream, event_id)]
+        keys = [dead_letters_of(stream), marker(stream, event_id)]
         args = [MARKER_LIFETIME * 1000, reason, *letter.fields()]
         state, value = await until_answered(lambda: self._refuse(keys, args), self._outage)
         return _outcome(event_id, state, value)
