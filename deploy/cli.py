@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import FrameType
 
-from deploy import checkout, deploying, inventory, provisioning, verbs
+from deploy import backups, checkout, deploying, inventory, provisioning, registry, verbs
 from deploy.errors import DeployError, UsageError
 from deploy.inventory import Host
 
@@ -28,7 +28,11 @@ class Verb:
 
 
 VERBS = {
-    "deploy": Verb("release this checkout on hosts", {}, dry=True),
+    "deploy": Verb(
+        "release this checkout on hosts",
+        {"from": "a new host only: a folder here with the backup that it starts with"},
+        dry=True,
+    ),
     "rollback": Verb(
         "go back to the previous release, or to=…", {"to": "a kept release"}, dry=True
     ),
@@ -38,14 +42,22 @@ VERBS = {
         "what containers have written",
         {"service": "one service", "lines": "how many (100)", "follow": "1: go on"},
     ),
-    "exec": Verb("run a command in a container", {"service": "where", "command": "what"}),
+    "exec": Verb("run a command in a container", {"service": "where", "command": "what"}, dry=True),
     "releases": Verb("the releases that are kept", {}),
     "audit": Verb("what was done, as JSON lines", {}),
     "drift": Verb("what differs from the release; exit 2 where something does", {}),
-    "lock": Verb("keep everybody from deploying", {"reason": "why"}),
-    "unlock": Verb("take the lock away", {}),
-    "backup": Verb("save Redis and PostgreSQL on the host", {}),
-    "restore": Verb("put a backup in place", {"from": "a backup"}),
+    "lock": Verb("keep everybody from deploying", {"reason": "why"}, dry=True),
+    "unlock": Verb("take the lock away", {}, dry=True),
+    "backup": Verb(
+        "save Redis and PostgreSQL on the host",
+        {"to": "a folder here that gets a copy, as FOLDER/HOST/BACKUP"},
+        dry=True,
+    ),
+    "restore": Verb(
+        "put a backup in place",
+        {"from": "a backup on the host, or a folder here (with a slash in it)"},
+        dry=True,
+    ),
     "secrets": Verb(
         "make, set (from standard input) and list secrets; wants env=…",
         {"set": "a secret"},
@@ -145,8 +157,10 @@ def chosen(name: str, options: Mapping[str, str], who: str, *, dry: bool, verbos
     """
     get = options.get
     if name == "deploy":
+        registry.address()
         prepared = deploying.prepare(who, print, verbose=verbose)
-        return lambda host, say: deploying.deploy(host, prepared, say, dry=dry)
+        data = get("from", "")
+        return lambda host, say: deploying.deploy(host, prepared, say, data=data, dry=dry)
     if name == "provision":
         return lambda host, say: provisioning.provision(host, say, dry=dry, verbose=verbose)
     project = checkout.load().project
@@ -160,15 +174,15 @@ def chosen(name: str, options: Mapping[str, str], who: str, *, dry: bool, verbos
             h, project, get("service", ""), say, lines=int(lines), follow=get("follow") == "1"
         ),
         "exec": lambda h, say: verbs.execute(
-            h, project, get("service", ""), get("command", ""), say
+            h, project, get("service", ""), get("command", ""), say, dry=dry
         ),
         "releases": lambda h, say: verbs.releases(h, project, say),
         "audit": verbs.audit,
         "drift": verbs.drift,
-        "lock": lambda h, say: verbs.lock(h, who, get("reason", "by hand"), say),
-        "unlock": verbs.unlock,
-        "backup": lambda h, say: verbs.backup(h, who, say),
-        "restore": lambda h, say: verbs.restore(h, who, get("from", ""), say),
+        "lock": lambda h, say: verbs.lock(h, who, get("reason", "by hand"), say, dry=dry),
+        "unlock": lambda h, say: verbs.unlock(h, say, dry=dry),
+        "backup": lambda h, say: backups.backup(h, who, get("to", ""), say, dry=dry),
+        "restore": lambda h, say: backups.restore(h, who, get("from", ""), say, dry=dry),
     }
     return works[name]
 

@@ -100,6 +100,23 @@ def receive_release(host: Host, name: str) -> str:
     )
 
 
+def read_backup(host: Host, name: str) -> str:
+    """Return shell text that writes a backup's files to its output, as an archive."""
+    return sudo(host, "tar", "-cf", "-", "-C", f"{host.root}/backups/{name}", ".")
+
+
+def receive_backup(host: Host, name: str) -> str:
+    """Return shell text that unpacks a backup from its input; it is there whole or not at all."""
+    folder = shlex.quote(f"{host.root}/backups")
+    partial, final = shlex.quote(f".{name}.received"), shlex.quote(name)
+    return as_root(
+        host,
+        f"set -e; umask 077; mkdir -p {folder}; cd {folder}; rm -rf {partial}; mkdir {partial}; "
+        f"tar -xf - --no-same-owner --no-same-permissions -C {partial}; sync; "
+        f"mv {partial} {final}",
+    )
+
+
 def save_images(images: Iterable[str]) -> list[str]:
     """Return the command that writes images to its output."""
     return ["docker", "image", "save", *images]

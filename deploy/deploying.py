@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from deploy import checkout, commands, images, vault
+from deploy import backups, checkout, commands, images, vault
 from deploy.bundle import archive
 from deploy.errors import DeployError, UnavailableError
 from deploy.heartbeat import locked
@@ -66,8 +66,15 @@ def release_for(host: Host, prepared: Prepared) -> Release:
     return make_release(sources, now=now, who=prepared.who)
 
 
-def deploy(host: Host, prepared: Prepared, say: Say, *, dry: bool) -> int:
+def deploy(host: Host, prepared: Prepared, say: Say, *, data: str, dry: bool) -> int:
     """Deploy to one host; return 0 where the release runs, 1 where it was rolled back.
+
+    Args:
+        host: Where.
+        prepared: What every host has in common.
+        say: Told what happens.
+        data: A folder here with the backup that a new host starts with; empty for none.
+        dry: Say what would be done; nothing is changed.
 
     Raises:
         DeployError: Nothing was changed, and why.
@@ -75,6 +82,8 @@ def deploy(host: Host, prepared: Prepared, say: Say, *, dry: bool) -> int:
     release = release_for(host, prepared)
     with Remote(host) as remote:
         found = remote.status(prepared.plan.project, first=commands.preflight(host))
+        if data:
+            backups.check_new(host, found["current"], data)
         if (
             found["content"] == release.content
             and not found["as_released"]
@@ -90,8 +99,10 @@ def deploy(host: Host, prepared: Prepared, say: Say, *, dry: bool) -> int:
         with locked(remote, prepared.who, f"deploy of {release.name}"):
             if missing:
                 say(f"sending {', '.join(missing)}")
-                images.send(remote, missing, say)
+                images.send(remote, prepared.plan.project, missing, say)
             send_release(remote, release)
+            if data:
+                backups.seed(remote, release.name, data, prepared.who, say)
             return cut_over(remote, release.name, prepared.who, say)
 
 

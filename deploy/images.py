@@ -1,4 +1,4 @@
-"""The images of a release: built once for each state of their sources, sent without a registry."""
+"""The images of a release: built once for each state of their sources, sent where they lack."""
 
 import contextlib
 import hashlib
@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from deploy import commands
+from deploy import commands, registry
+from deploy.engine import docker
 from deploy.errors import UnavailableError
 from deploy.remote import Remote, pump
 from infra.stack import Plan
@@ -66,19 +67,6 @@ def service(root: Path, one: Build, tag: str) -> dict[str, object]:
     return {"image": tag, "build": context | ({"target": one.target} if one.target else {})}
 
 
-def docker(
-    command: tuple[str, ...], stdin: bytes, *, verbose: bool
-) -> subprocess.CompletedProcess[bytes]:
-    """Run a Docker command of this machine; its output is shown if asked for, else returned."""
-    out = None if verbose else subprocess.PIPE
-    try:
-        return subprocess.run(
-            command, input=stdin, stdout=out, stderr=out and subprocess.STDOUT, check=False
-        )
-    except FileNotFoundError:
-        raise UnavailableError("docker is missing on this machine; images are built here") from None
-
-
 def source(root: Path, one: Build) -> str:
     """Return a digest of everything that an image is made from: sources, target, base images."""
     digest = hashlib.sha256(one.target.encode())
@@ -131,7 +119,19 @@ def check_space(missing: Mapping[str, str], free: int) -> None:
         )
 
 
-def send(remote: Remote, missing: Mapping[str, str], say: Say) -> None:
+def send(remote: Remote, project: str, missing: Mapping[str, str], say: Say) -> None:
+    """Bring images to a host: by way of the registry where there is one, else over SSH.
+
+    Raises:
+        DeployError: It failed on either side.
+    """
+    if given := registry.address():
+        registry.deliver(given, remote, project, missing, say)
+    else:
+        send_over_ssh(remote, missing, say)
+
+
+def send_over_ssh(remote: Remote, missing: Mapping[str, str], say: Say) -> None:
     """Send images over SSH; the host's engine names them by their ids, which are checked later.
 
     Raises:

@@ -83,6 +83,11 @@ class Remote:
         pipe = subprocess.PIPE
         return subprocess.Popen(self.command(script), stdin=pipe, stdout=pipe, stderr=pipe)
 
+    def send_back(self, script: str) -> subprocess.Popen[bytes]:
+        """Start shell text whose output the caller reads."""
+        pipe, none = subprocess.PIPE, subprocess.DEVNULL
+        return subprocess.Popen(self.command(script), stdin=none, stdout=pipe, stderr=pipe)
+
     def failure(self, code: int, told: str) -> DeployError:
         """Return the error for a failed command."""
         words = told.strip().splitlines() or ["it said nothing"]

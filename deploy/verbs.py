@@ -1,4 +1,4 @@
-"""The verbs that look, keep and repair; `deploying` has those that release."""
+"""The verbs that look, keep and repair; `deploying` has those that release, `backups` data."""
 
 import getpass
 import secrets as random
@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from deploy import checkout, commands, vault
-from deploy.errors import UsageError
-from deploy.heartbeat import locked
+from deploy.errors import UnavailableError, UsageError
 from deploy.inventory import Host
 from deploy.remote import Remote
 
@@ -63,12 +62,21 @@ def logs(  # noqa: PLR0913 - the options of the verb
         return remote.stream(commands.logs(host, project, service, lines, follow=follow), say)
 
 
-def execute(host: Host, project: str, service: str, command: str, say: Say) -> int:
+def execute(  # noqa: PLR0913 - the options of the verb
+    host: Host, project: str, service: str, command: str, say: Say, *, dry: bool
+) -> int:
     """Run a command inside a service's container; return its exit code."""
     if not service or not command:
         raise UsageError('say where and what: service=NAME command="…"')
     with Remote(host) as remote:
-        return remote.stream(commands.execute(host, project, service, command), say)
+        if not dry:
+            return remote.stream(commands.execute(host, project, service, command), say)
+        there = remote.status(project, first=commands.preflight(host))["containers"]
+    running = [one for one in there if one["service"] == service and one["status"] == "running"]
+    if not running:
+        raise UnavailableError(f"no container of {service} runs")
+    say(f"would run {command!r} in {max(running, key=lambda one: one['started'])['name']}")
+    return 0
 
 
 def drift(host: Host, say: Say) -> int:
@@ -83,51 +91,31 @@ def drift(host: Host, say: Say) -> int:
     return code
 
 
-def lock(host: Host, who: str, reason: str, say: Say) -> int:
+def lock(host: Host, who: str, reason: str, say: Say, *, dry: bool) -> int:
     """Keep everybody from deploying until `unlock`."""
+    token = f"by-hand-{random.token_hex(4)}"
+    words = ("--who", who, "lock", "--token", token, "--reason", reason)
     with Remote(host) as remote:
-        token = f"by-hand-{random.token_hex(4)}"
-        remote.agent(
-            "--who",
-            who,
-            "lock",
-            "--token",
-            token,
-            "--reason",
-            reason,
-            first=commands.preflight(host),
-        )
+        first = commands.preflight(host)
+        if dry:
+            held = remote.status("", first=first)["lock"]
+            say(f"would be refused: locked by {held}" if held else f"would lock: {reason}")
+            return 75 if held else 0
+        remote.agent(*words, first=first)
     say(f"locked by {who}: {reason}")
     return 0
 
 
-def unlock(host: Host, say: Say) -> int:
+def unlock(host: Host, say: Say, *, dry: bool) -> int:
     """Take the lock away, whoever holds it."""
     with Remote(host) as remote:
-        say(remote.agent("unlock", first=commands.preflight(host)).strip())
+        first = commands.preflight(host)
+        if dry:
+            held = remote.status("", first=first)["lock"]
+            say(f"would take away the lock of {held}" if held else "there is no lock")
+        else:
+            say(remote.agent("unlock", first=first).strip())
     return 0
-
-
-def backup(host: Host, who: str, say: Say) -> int:
-    """Save Redis and PostgreSQL into a folder on the host."""
-    return _kept_alone(host, who, "backup", ("backup",), say)
-
-
-def restore(host: Host, who: str, name: str, say: Say) -> int:
-    """Put the data of a backup in place of today's, which is backed up first."""
-    if not name:
-        with Remote(host) as remote:
-            found = remote.status("", first=commands.preflight(host))["backups"]
-        raise UsageError(f"say which: from=NAME; there are: {', '.join(found) or 'none'}")
-    return _kept_alone(host, who, f"restore of {name}", ("restore", name), say)
-
-
-def _kept_alone(host: Host, who: str, reason: str, words: tuple[str, ...], say: Say) -> int:
-    with Remote(host) as remote:
-        remote.run(commands.preflight(host))
-        with locked(remote, who, reason):
-            remote.install_agent()
-            return remote.agent_stream(("--who", who, *words), say)
 
 
 def secrets(environment: str, name: str, say: Say, *, dry: bool) -> int:

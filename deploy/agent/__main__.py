@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from deploy.agent import backup, cutover, detached, drift, lock, prune, secret_store, status
+from deploy.agent import cutover, data, detached, drift, lock, prune, secret_store, status
 from deploy.agent.audit import Audit
 from deploy.agent.layout import AgentError, Layout
 from deploy.agent.release import Release
@@ -20,16 +20,27 @@ Verb = Callable[[Layout, argparse.Namespace], int]
 
 def begin(layout: Layout, options: argparse.Namespace) -> int:
     """Start a cut-over that no lost connection stops, and follow it."""
-    arguments = ["--root", str(layout.root), "--who", options.who, "cut-over"]
-    detached.begin(layout, [*arguments, options.name], options.run)
+    return detach(layout, options, "cut-over", options.name)
+
+
+def begin_restore(layout: Layout, options: argparse.Namespace) -> int:
+    """Start a restore that no lost connection stops, and follow it."""
+    release = ["--release", options.release] if options.release else []
+    return detach(layout, options, "restore", options.name, *release)
+
+
+def detach(layout: Layout, options: argparse.Namespace, *words: str) -> int:
+    """Start a verb as a process of its own, and follow it."""
+    arguments = ["--root", str(layout.root), "--who", options.who, *words]
+    detached.begin(layout, arguments, options.run)
     return detached.follow(layout, options.run)
 
 
-def cut_over(layout: Layout, options: argparse.Namespace) -> int:
-    """Make a release the one that runs."""
+def noted(layout: Layout, options: argparse.Namespace, work: Callable[[], int]) -> int:
+    """Do what runs as a process of its own; how it ends is written down for who follows."""
     code = os.EX_SOFTWARE
     try:
-        code = cutover.cut_over(layout, options.name, options.who)
+        code = work()
     except AgentError as error:
         Audit(layout.audit, options.who, options.name).note("refused", str(error))
         code = error.code
@@ -38,13 +49,24 @@ def cut_over(layout: Layout, options: argparse.Namespace) -> int:
     return code
 
 
+def cut_over(layout: Layout, options: argparse.Namespace) -> int:
+    """Make a release the one that runs."""
+
+    def work() -> int:
+        data.finish_restore(layout, options.who)
+        return cutover.cut_over(layout, options.name, options.who)
+
+    return noted(layout, options, work)
+
+
 def follow(layout: Layout, options: argparse.Namespace) -> int:
     """Follow a cut-over that was begun before."""
     return detached.follow(layout, options.run)
 
 
 def recover(layout: Layout, options: argparse.Namespace) -> int:
-    """Undo or finish a cut-over that died."""
+    """Undo or finish a cut-over that died, or do a restore again that did."""
+    data.finish_restore(layout, options.who)
     return cutover.recover(layout, options.who)
 
 
@@ -93,28 +115,11 @@ def differences(layout: Layout, _options: argparse.Namespace) -> int:
     return DIFFERENT if found else os.EX_OK
 
 
-def save(layout: Layout, options: argparse.Namespace) -> int:
-    """Back up the data stores."""
-    with lock.flock(layout, lock.CUT_OVER, wait=False):
-        audit = Audit(layout.audit, options.who)
-        backup.backup(layout, running(layout), audit)
-    return os.EX_OK
-
-
-def restore(layout: Layout, options: argparse.Namespace) -> int:
-    """Put the data of a backup in place of today's."""
-    with lock.flock(layout, lock.CUT_OVER, wait=False):
-        audit = Audit(layout.audit, options.who)
-        backup.restore(layout, running(layout), options.name, audit)
-    return os.EX_OK
-
-
-def running(layout: Layout) -> Release:
-    """Return the current release."""
-    folder = layout.linked("current")
-    if folder is None:
-        raise AgentError("no release runs on this host; deploy one")
-    return Release.load(folder)
+def put_back(layout: Layout, options: argparse.Namespace) -> int:
+    """Put the data of a backup in place of today's, or as the first that a release has."""
+    if options.dry:
+        return data.would_put_back(layout, options)
+    return noted(layout, options, lambda: data.put_back(layout, options))
 
 
 VERBS: dict[str, tuple[Verb, tuple[str, ...]]] = {
@@ -128,12 +133,16 @@ VERBS: dict[str, tuple[Verb, tuple[str, ...]]] = {
     "status": (show, ("--project",)),
     "tag": (tag, ("name",)),
     "drift": (differences, ()),
-    "backup": (save, ()),
-    "restore": (restore, ("name",)),
+    "backup": (data.save, ("--wait", "--dry")),
+    "begin-restore": (begin_restore, ("name", "--run", "--release")),
+    "restore": (put_back, ("name", "--run", "--release", "--dry")),
 }
 KINDS: dict[str, dict[str, object]] = {
     "name": {"help": "a release, or a backup"},
-    "--run": {"required": True, "help": "names this run, for following it"},
+    "--run": {"default": "by-hand", "help": "names this run, for following it"},
+    "--release": {"default": "", "help": "a release that has not run yet"},
+    "--wait": {"action": "store_true", "help": "wait until no cut-over is under way"},
+    "--dry": {"action": "store_true", "help": "say what would be done, change nothing"},
     "--token": {"default": "", "help": "tells one holder of the lock from another"},
     "--reason": {"default": "deploy", "help": "why the lock is taken"},
     "--seconds": {"type": float, "help": "how long the lock lasts without being renewed"},

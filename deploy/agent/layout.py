@@ -4,6 +4,7 @@ ROOT/releases/<utc>-<sha>/   compose.yml, release.json
 ROOT/current, ROOT/previous  links to a release
 ROOT/secrets/                content-addressed secret files, 0700
 ROOT/backups/                one folder a backup
+ROOT/backup.json             how many backups are kept
 ROOT/state/                  journal, lock, audit, the cut-over's output
 """
 
@@ -56,6 +57,11 @@ class Layout:
     def journal(self) -> Path:
         """The unfinished cut-over, where there is one."""
         return self.state / "journal.json"
+
+    @property
+    def restoring(self) -> Path:
+        """The unfinished restore, where there is one."""
+        return self.state / "restore.json"
 
     @property
     def lock(self) -> Path:
