@@ -165,7 +165,7 @@ class Run:
             await self._rig.hand_over(burst)
             if chance.random() < self._plan.bad * len(burst):
                 number += 1
-                user = FIRST_USER + chance.randrange(USERS)
+                user, _ = chance.choice(burst)  # a bot can tell only who has written before
                 await self._rig.hand_over_bad(user, f"/command {number} bad")
             while await self._behind() > MOST_BEHIND:
                 await asyncio.sleep(0.2)
