@@ -15,6 +15,8 @@ PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
 HASH_LABEL = "com.docker.compose.config-hash"
 ONE_OFF_LABEL = "com.docker.compose.oneoff"
+DAEMON = "Error response from daemon: "
+NANOSECONDS = 1e9
 
 
 def run(*command: str, stdin: bytes | None = None, timeout: float = 300) -> str:
@@ -39,14 +41,24 @@ def run(*command: str, stdin: bytes | None = None, timeout: float = 300) -> str:
     except subprocess.TimeoutExpired:
         raise AgentError(f"{' '.join(command[:3])} took longer than {timeout:.0f} s") from None
     if result.returncode:
-        words = result.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
-        raise AgentError(f"{' '.join(command[:3])} failed: {words[-1]}")
+        raise AgentError(f"{' '.join(command[:3])} failed: {reason(result.stderr)}")
     return result.stdout.decode(errors="replace")
+
+
+def reason(told: bytes) -> str:
+    """Return the line that says why a command failed: the engine's own, else the last one."""
+    lines = told.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+    return next((line.partition(DAEMON)[2] for line in lines if DAEMON in line), lines[-1])
 
 
 @dataclass(frozen=True)
 class Container:
-    """One container of the project, as the engine describes it."""
+    """One container of the project, as the engine describes it.
+
+    Attributes:
+        health_seconds: How long its health check may fail before it counts as unhealthy.
+        restart: Its restart policy, as `docker update --restart` takes it.
+    """
 
     id: str
     name: str
@@ -59,6 +71,8 @@ class Container:
     started: str
     health: str
     health_test: tuple[str, ...]
+    health_seconds: float
+    restart: str
     networks: tuple[str, ...]
 
     @property
@@ -96,6 +110,7 @@ def _belongs(raw: dict[str, Any]) -> bool:
 
 def _container(raw: dict[str, Any]) -> Container:
     labels, state = raw["Config"]["Labels"], raw["State"]
+    check = raw["Config"].get("Healthcheck") or {}
     return Container(
         id=raw["Id"],
         name=raw["Name"].lstrip("/"),
@@ -107,9 +122,23 @@ def _container(raw: dict[str, Any]) -> Container:
         restarts=raw.get("RestartCount", 0),
         started=state["StartedAt"],
         health=(state.get("Health") or {}).get("Status", ""),
-        health_test=tuple((raw["Config"].get("Healthcheck") or {}).get("Test") or ()),
+        health_test=tuple(check.get("Test") or ()),
+        health_seconds=_health_seconds(check),
+        restart=_restart(raw["HostConfig"]["RestartPolicy"]),
         networks=tuple(raw["NetworkSettings"]["Networks"]),
     )
+
+
+def _health_seconds(check: dict[str, Any]) -> float:
+    """Return the start period and the retries after it; docs.docker.com has the defaults."""
+    each = (check.get("Interval") or 30e9) + (check.get("Timeout") or 30e9)
+    total = (check.get("StartPeriod") or 0) + (check.get("Retries") or 3) * each
+    return float(total / NANOSECONDS)
+
+
+def _restart(policy: dict[str, Any]) -> str:
+    most = policy.get("MaximumRetryCount")
+    return f"{policy['Name'] or 'no'}:{most}" if most else str(policy["Name"] or "no")
 
 
 def image_id(name: str) -> str | None:
@@ -133,6 +162,18 @@ def start(container: str) -> None:
 def stop(container: str) -> None:
     """Stop a container, within its own grace period."""
     run("docker", "stop", container)
+
+
+def retire(container: str) -> None:
+    """Stop a container for good: an engine that starts does not start it again."""
+    run("docker", "update", "--restart", "no", container)
+    stop(container)
+
+
+def revive(container: str, restart: str) -> None:
+    """Start a container that may have been retired, with its own restart policy."""
+    run("docker", "update", "--restart", restart, container)
+    start(container)
 
 
 def remove(container: str) -> None:

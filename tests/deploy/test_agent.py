@@ -60,7 +60,9 @@ def test_two_cut_overs_cannot_run_at_once(layout: Layout) -> None:
 
 def test_a_journal_is_read_back_as_it_was_written(layout: Layout) -> None:
     """Every fact that undoing needs is in the file before anything is changed."""
-    journal = Journal("new", "old", "ada", switches=[Switch("bot", "overlap", 1, ["a"], ["a"])])
+    journal = Journal(
+        "herald", "new", "old", "ada", switches=[Switch("bot", "overlap", 1, ["a"], ["a"])]
+    )
     journal.save(layout.journal)
     assert Journal.load(layout.journal) == journal
     Journal.close(layout.journal)
