@@ -1,9 +1,10 @@
 """Runs in every Python of a test server: stops or kills the agent at a chosen moment.
 
 /run/points holds `ACTION VERB MOMENT`, such as `kill cut-over step=create` or
-`hold cut-over run=docker stop`. A step is reached once the journal that names it is on the disk; a run is reached before the
-program is started. `kill` is SIGKILL; `hold` is SIGSTOP, with the process id in /run/points.held.
-Python tells of both through its audit events (docs.python.org/3/library/audit_events.html).
+`hold cut-over run=docker stop`. A step is reached once the journal that names it is on the disk; a
+run is reached before the program is started. `kill` is SIGKILL; `hold` is SIGSTOP, with the process
+id in /run/points.held. Python tells of both through its audit events
+(docs.python.org/3/library/audit_events.html).
 """
 
 import json
