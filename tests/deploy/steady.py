@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -69,6 +69,10 @@ class Control:
         assert told["ok"], told
         return told["result"]
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
     def bot(self) -> dict[str, Any]:
         """Return how the only bot stands."""
         bots = self.ask("GET", "/sim/overview")["bots"]
@@ -78,7 +82,8 @@ class Control:
 class Worker:
     """Does something again and again in a thread until it is stopped; an error ends it."""
 
-    def __init__(self, every: float) -> None:
+    def __init__(self, telegram: str, every: float) -> None:
+        self.control = Control(telegram)
         self._every = every
         self._over = threading.Event()
         self._error: BaseException | None = None
@@ -93,6 +98,7 @@ class Worker:
         """End it; raise what it failed with."""
         self._over.set()
         self._thread.join()
+        self.control.close()
         if self._error is not None:
             raise self._error
 
@@ -111,16 +117,15 @@ class Writer(Worker):
     """Writes commands as many users, in turn; each text is one of a kind."""
 
     def __init__(self, telegram: str, first: int) -> None:
-        self._control = Control(telegram)
         self._next = first
         self.sent: list[str] = []
-        super().__init__(EVERY)
+        super().__init__(telegram, EVERY)
 
     def work(self) -> None:
         """Write one command."""
         text = f"/command steady {self._next}"
         user = FIRST_USER + self._next % USERS
-        self._control.ask("POST", "/sim/write", {"text": text, "user": user})
+        self.control.ask("POST", "/sim/write", {"text": text, "user": user})
         self.sent.append(text)
         self._next += 1
 
@@ -129,15 +134,14 @@ class Watcher(Worker):
     """Looks whether somebody polls, and how long nobody did."""
 
     def __init__(self, telegram: str) -> None:
-        self._control = Control(telegram)
         self._polls = 0
         self._since: float | None = None
         self.gap = 0.0
-        super().__init__(LOOK_EVERY)
+        super().__init__(telegram, LOOK_EVERY)
 
     def work(self) -> None:
         """Look once; nobody is missed before the very first poll."""
-        bot, now = self._control.bot(), time.monotonic()
+        bot, now = self.control.bot(), time.monotonic()
         if self._since is not None:
             self.gap = max(self.gap, now - self._since)
         if bot["polls_in_flight"] or bot["polls"] != self._polls:
@@ -170,7 +174,8 @@ class Steady:
         finally:
             watcher.stop()
         ROWS.append(Row(name, seconds, watcher.gap, len(writer.sent)))
-        bot = Control(self._telegram).bot()
+        with closing(Control(self._telegram)) as control:
+            bot = control.bot()
         assert bot["overlap_count"] == 0, bot["overlaps"]
         assert bot["conflicts"] == 0
         assert watcher.gap < LONGEST_GAP
