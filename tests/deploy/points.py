@@ -21,7 +21,7 @@ class Points:
         subprocess.run(copy, check=True, capture_output=True)
 
     def kill(self, moment: str, verb: str = "cut-over") -> None:
-        """Have the agent killed at a moment: `step=create`, or `run=docker stop`."""
+        """Have the agent killed at a moment: `create`, or `switch tg_bot: docker stop`."""
         self._plan(f"kill {verb} {moment}")
 
     def hold(self, moment: str, verb: str = "cut-over") -> None:

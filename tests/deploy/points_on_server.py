@@ -1,16 +1,16 @@
 """Runs in every Python of a test server: stops or kills the agent at a chosen moment.
 
-/run/points holds `ACTION VERB MOMENT`, such as `kill cut-over step=create` or
-`hold cut-over run=docker stop`. A step is reached once the journal that names it is on the disk; a
-run is reached before the program is started. `kill` is SIGKILL; `hold` is SIGSTOP, with the process
-id in /run/points.held. Python tells of both through its audit events
-(docs.python.org/3/library/audit_events.html).
+/run/points holds `ACTION VERB MOMENT`: `kill cut-over create` when the journal that names the step
+`create` is on the disk, `hold cut-over smoke: docker exec` before a program is started in the step
+`smoke`. `kill` is SIGKILL; `hold` is SIGSTOP, with the process id in /run/points.held. Python tells
+of both through its audit events (docs.python.org/3/library/audit_events.html).
 """
 
 import json
 import os
 import signal
 import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 PLAN = Path("/run/points")
@@ -29,25 +29,26 @@ def act(action: str) -> None:
 def watch(event: str, arguments: tuple[object, ...]) -> None:
     """Look at what this process is about to do."""
     if event == "os.rename" and str(arguments[1]).endswith("/journal.json"):
-        written = json.loads(Path(str(arguments[0])).read_text())
-        steps.append(str(written["step"] or "begun"))
-    elif event == "open" and steps and arguments[1] is None:
+        coming.append(json.loads(Path(str(arguments[0])).read_text())["step"] or "begun")
+    elif event == "open" and coming:
         # The folder of the journal is opened to be synced: the rename is done.
-        meet(f"step={steps.pop()}")
-    elif event == "subprocess.Popen":
-        words = arguments[1]
-        meet("run=" + " ".join(words if isinstance(words, list | tuple) else [str(words)]))
+        steps.append(coming.pop())
+        meet(steps[-1])
+    elif event == "subprocess.Popen" and isinstance(arguments[1], list | tuple):
+        meet(f"{steps[-1] if steps else ''}: {' '.join(arguments[1])}")
 
 
 def meet(moment: str) -> None:
-    """Act where this moment is the chosen one."""
+    """Act where this moment is the chosen one; of a program its first words are enough."""
     if not PLAN.exists():
         return
-    action, verb, chosen = PLAN.read_text().split(" ", 2)
-    if verb in sys.argv and moment.startswith(chosen.strip()):
+    action, verb, chosen = PLAN.read_text().strip().split(" ", 2)
+    same = fnmatchcase(moment, f"{chosen}*") if ":" in chosen else moment == chosen
+    if verb in sys.argv and same:
         act(action)
 
 
+coming: list[str] = []
 steps: list[str] = []
 busy: list[bool] = []
 

@@ -26,9 +26,9 @@ def containers(server: Server) -> dict[str, str]:
     return found
 
 
-def current(server: Server) -> str:
+def current(server: Server, root: str = "/srv/herald") -> str:
     """Return the name of the release that is current."""
-    return server.sh("basename $(readlink /srv/herald/current)").strip()
+    return server.sh(f"basename $(readlink {root}/current)").strip()
 
 
 def kept(server: Server) -> list[str]:
