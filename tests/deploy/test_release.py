@@ -105,20 +105,20 @@ def test_data_stores_are_never_run_side_by_side(sources: Sources) -> None:
     assert list(services) == ["redis", "postgres", "backend", "tg_bot"]
 
 
+def handover(sources: Sources, published: Mapping[Overlay, tuple[HostPort, ...]]) -> str:
+    """Return how the backend changes hands when it has these ports of the host."""
+    services = tuple(
+        replace(one, published=published) if one.name == "backend" else one for one in PLAN.services
+    )
+    release = released(replace(sources, plan=replace(PLAN, services=services)))
+    return str(json.loads(release.files["release.json"])["services"]["backend"]["handover"])
+
+
 def test_a_port_of_the_host_has_one_owner_at_a_time(sources: Sources) -> None:
     """The old container lets go of it before the new one starts; any free port is no matter."""
-
-    def handover(port: int) -> str:
-        published: Mapping[Overlay, tuple[HostPort, ...]] = {"prod": (HostPort(port, 8000),)}
-        services = tuple(
-            replace(one, published=published) if one.name == "backend" else one
-            for one in PLAN.services
-        )
-        release = released(replace(sources, plan=replace(PLAN, services=services)))
-        return str(json.loads(release.files["release.json"])["services"]["backend"]["handover"])
-
-    assert handover(80) == "replace"
-    assert handover(0) == "overlap"
+    assert handover(sources, {"prod": (HostPort(80, 8000),)}) == "replace"
+    assert handover(sources, {"prod": (HostPort(0, 8000),)}) == "overlap"
+    assert handover(sources, {"dev": (HostPort(80, 8000),)}) == "overlap"
 
 
 @pytest.fixture
