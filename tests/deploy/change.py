@@ -42,6 +42,17 @@ def undone(project: Project) -> Iterator[None]:
         git(project, "reset", "--quiet", "--hard", before)
 
 
+@contextmanager
+def other_settings(project: Project, **settings: str) -> Iterator[None]:
+    """Deploy with other settings inside the block: whoever reads them changes, and no image."""
+    before = dict(project.settings)
+    project.settings.update(settings)
+    try:
+        yield
+    finally:
+        project.settings = before
+
+
 def new_version(project: Project, service: str, mark: str) -> None:
     """Change a service's sources so that it is another image that does the same."""
     file = f"services/{service}/src/{service}/__init__.py"

@@ -1,12 +1,14 @@
 """Everything that takes part in a deploy dies in the middle of it, under a steady stream."""
 
+import itertools
 import signal
 import time
+from contextlib import AbstractContextManager
 
 import pytest
 
 from deploy.server_files import at_boot
-from tests.deploy.change import new_version, replace, undone
+from tests.deploy.change import new_version, other_settings, replace, undone
 from tests.deploy.points import Points
 from tests.deploy.project import Project
 from tests.deploy.server import Server
@@ -15,6 +17,8 @@ from tests.deploy.test_lifecycle import HOST, SERVICES, containers, current, wai
 
 pytestmark = pytest.mark.timeout(600)
 STORE_CHANGES = ("services.yml", "persistence: always", "persistence: everysec")
+BOTH = {"LOG_LEVEL": "WARNING", "REPLIES_PER_SECOND": "29"}
+COUNT = itertools.count(31)
 UNDONE, FINISHED = "rolled back", "done"
 DEATHS = {
     "begun": UNDONE,
@@ -34,6 +38,11 @@ DEATHS = {
 def released(project: Project, server: Server, points: Points) -> None:
     """A first release runs."""
     project.succeed("deploy", HOST)
+
+
+def other_bot(project: Project) -> AbstractContextManager[None]:
+    """Deploy a bot inside the block that no other block has deployed."""
+    return other_settings(project, REPLIES_PER_SECOND=str(next(COUNT)))
 
 
 def last_phases(server: Server) -> list[str]:
@@ -61,9 +70,7 @@ def test_a_cut_over_that_dies_is_settled_by_the_next_deploy(
 ) -> None:
     """Before the commit it is undone, after it finished; the bot goes on meanwhile."""
     before = current(server)
-    with undone(project), steady.case(f"agent killed at '{moment}', next deploy"):
-        new_version(project, "tg_bot", moment)
-        new_version(project, "backend", moment)
+    with other_settings(project, **BOTH), steady.case(f"agent killed at '{moment}'"):
         points.kill(moment)
         code, told = project.run("deploy", HOST)
         assert code == 69, told
@@ -84,7 +91,7 @@ def test_a_change_of_redis_that_dies_is_undone(
 ) -> None:
     """The old Redis runs again with all of its data; commands wait at Telegram meanwhile."""
     before = containers(server)
-    with undone(project), steady.case(f"agent killed at '{moment}' (Redis), next rollback"):
+    with undone(project), steady.case(f"agent killed at '{moment}' (Redis)"):
         replace(project, *STORE_CHANGES)
         points.kill(moment)
         code, told = project.run("deploy", HOST)
@@ -98,8 +105,7 @@ def test_undoing_that_dies_is_done_again(
 ) -> None:
     """A second death, in the middle of the recovery, changes nothing about its end."""
     before = containers(server)
-    with undone(project), steady.case("agent killed while undoing, next deploy"):
-        new_version(project, "tg_bot", "again")
+    with other_bot(project), steady.case("agent killed while undoing"):
         points.kill("smoke")
         assert project.run("deploy", HOST)[0] == 69
         points.kill(": docker rm", "recover")
@@ -116,7 +122,7 @@ def test_a_connection_lost_while_sending_changes_nothing(
 ) -> None:
     """The deployer says so, and the same deploy then goes through."""
     before = containers(server)
-    with undone(project), steady.case("SSH killed while sending, same deploy again"):
+    with undone(project), steady.case("SSH killed while sending"):
         new_version(project, "tg_bot", "lost while sending")
         process = project.start("deploy", HOST)
         wait_for(process, "sending tg_bot")
@@ -134,8 +140,7 @@ def test_a_connection_lost_before_the_cut_over_changes_nothing(
 ) -> None:
     """The release is on the server and nothing uses it; the same deploy then goes through."""
     before = containers(server)
-    with undone(project), steady.case("SSH killed before the cut-over, same deploy again"):
-        new_version(project, "tg_bot", "lost before")
+    with other_bot(project), steady.case("SSH killed before the cut-over"):
         points.hold(": docker", "tag")
         process = project.start("deploy", HOST)
         points.held()
@@ -153,8 +158,7 @@ def test_a_connection_lost_in_the_cut_over_is_taken_up_again(
     moment: str, project: Project, server: Server, steady: Steady, points: Points
 ) -> None:
     """The cut-over goes on without it, and the deployer sees its end."""
-    with undone(project), steady.case(f"SSH killed at '{moment}'"):
-        new_version(project, "tg_bot", f"lost at {moment}")
+    with other_bot(project), steady.case(f"SSH killed at '{moment}'"):
         points.hold(moment)
         process = project.start("deploy", HOST)
         points.held()
@@ -171,8 +175,7 @@ def test_a_deployer_killed_in_the_cut_over_is_not_needed(
     project: Project, server: Server, steady: Steady, points: Points
 ) -> None:
     """The release runs in the end; the same deploy then has nothing to do."""
-    with undone(project), steady.case("deployer killed in the cut-over"):
-        new_version(project, "tg_bot", "no deployer")
+    with other_bot(project), steady.case("deployer killed in the cut-over"):
         points.hold("switch tg_bot")
         process = project.start("deploy", HOST)
         points.held()
@@ -189,8 +192,7 @@ def test_an_engine_that_dies_in_the_cut_over_leaves_the_old_release(
 ) -> None:
     """The cut-over waits for the engine, undoes what it did, and says why."""
     before = containers(server)
-    with undone(project), steady.case("Docker engine killed in the cut-over"):
-        new_version(project, "tg_bot", "no engine")
+    with other_bot(project), steady.case("Docker engine killed in the cut-over"):
         points.hold("switch tg_bot: docker stop")
         process = project.start("deploy", HOST)
         points.held()
@@ -217,8 +219,7 @@ def test_a_power_cut_in_the_cut_over_is_undone_by_the_boot(
 ) -> None:
     """No deployer is needed for the old bot, which was stopped already, to poll again."""
     before = containers(server)
-    with undone(project), steady.case("power cut with the old bot stopped, boot"):
-        new_version(project, "tg_bot", "power")
+    with other_bot(project), steady.case("power cut with the old bot stopped"):
         points.hold("smoke")
         process = project.start("deploy", HOST)
         points.held()
@@ -239,7 +240,7 @@ def test_a_power_cut_never_starts_two_servers_on_one_volume(
 ) -> None:
     """Of two Redis containers the engine starts the newer one only; the boot then undoes that."""
     before = containers(server)
-    with undone(project), steady.case("power cut while Redis changes, boot"):
+    with undone(project), steady.case("power cut while Redis changes"):
         replace(project, *STORE_CHANGES)
         points.hold("smoke")
         process = project.start("deploy", HOST)
