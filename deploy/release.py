@@ -89,7 +89,7 @@ def make_release(sources: Sources, *, now: str, who: str) -> Release:
         "project": sources.plan.project,
         "services": services,
         "secrets": {one: f"{one}.{marks[one]}" for one in sorted(mounted)},
-        "smoke": smoke(sources.plan, POSTGRES_USER),
+        "smoke": smoke(sources.plan),
         "database": {"user": POSTGRES_USER, "name": sources.plan.project},
         "files": {"compose.yml": hashlib.sha256(text.encode()).hexdigest()},
     }
