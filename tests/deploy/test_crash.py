@@ -13,7 +13,14 @@ from tests.deploy.points import Points
 from tests.deploy.project import Project
 from tests.deploy.server import Server
 from tests.deploy.steady import Steady
-from tests.deploy.test_lifecycle import HOST, SERVICES, containers, current, wait_for
+from tests.deploy.test_lifecycle import (
+    HOST,
+    SERVICES,
+    containers,
+    current,
+    wait_for,
+    wait_until,
+)
 
 pytestmark = pytest.mark.timeout(600)
 STORE_CHANGES = ("services.yml", "persistence: always", "persistence: everysec")
@@ -54,14 +61,6 @@ def last_phases(server: Server) -> list[str]:
 def close_connections(server: Server) -> None:
     """End every SSH session of the server at once; its sshd goes on."""
     server.sh("for p in $(pgrep -P $(cat /run/sshd.pid)); do pkill -KILL -P $p; kill -9 $p; done")
-
-
-def wait_until(server: Server, script: str) -> None:
-    """Return when shell text on the server exits with 0."""
-    deadline = time.monotonic() + 120
-    while not server.succeeds(script):
-        assert time.monotonic() < deadline, f"never true: {script}"
-        time.sleep(0.2)
 
 
 @pytest.mark.parametrize("moment", DEATHS)

@@ -36,6 +36,14 @@ def kept(server: Server) -> list[str]:
     return server.sh("cd /srv/herald/releases && dirname */ran").split()
 
 
+def wait_until(server: Server, script: str) -> None:
+    """Return when shell text on the server exits with 0."""
+    deadline = time.monotonic() + 120
+    while not server.succeeds(script):
+        assert time.monotonic() < deadline, f"never true: {script}"
+        time.sleep(0.2)
+
+
 def wait_for(process: object, text: str) -> None:
     """Read what a verb says until a line has this text."""
     for line in process.stdout:  # type: ignore[attr-defined]
@@ -150,6 +158,21 @@ def test_a_deployer_killed_while_sending_has_changed_nothing(
         assert "the lock of" in project.succeed("unlock", HOST)
         project.succeed("deploy", HOST)
     assert current(server) > release
+
+
+@pytest.mark.parametrize("service", ["redis", "postgres"])
+def test_a_data_store_that_is_killed_comes_back_with_all_of_its_data(
+    service: str, server: Server, steady: Steady
+) -> None:
+    """Redis reads back what scripts wrote too, with the users that it has in production."""
+    with steady.case(f"{service} killed"):
+        container = containers(server)[service]
+        before = server.sh(f"docker inspect -f '{{{{.State.StartedAt}}}}' {container}")
+        server.sh(f"kill -9 $(docker inspect -f '{{{{.State.Pid}}}}' {container})")
+        wait_until(
+            server,
+            f"test '{before.strip()}' != $(docker inspect -f '{{{{.State.StartedAt}}}}' {container})",
+        )
 
 
 def test_every_phase_is_in_the_audit(project: Project) -> None:
