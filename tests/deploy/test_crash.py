@@ -2,7 +2,6 @@
 
 import itertools
 import signal
-import time
 from contextlib import AbstractContextManager
 
 import pytest

@@ -166,13 +166,10 @@ def test_a_data_store_that_is_killed_comes_back_with_all_of_its_data(
 ) -> None:
     """Redis reads back what scripts wrote too, with the users that it has in production."""
     with steady.case(f"{service} killed"):
-        container = containers(server)[service]
-        before = server.sh(f"docker inspect -f '{{{{.State.StartedAt}}}}' {container}")
-        server.sh(f"kill -9 $(docker inspect -f '{{{{.State.Pid}}}}' {container})")
-        wait_until(
-            server,
-            f"test '{before.strip()}' != $(docker inspect -f '{{{{.State.StartedAt}}}}' {container})",
-        )
+        look = f"docker inspect -f '{{{{.State.Pid}}}}' {containers(server)[service]}"
+        pid = server.sh(look).strip()
+        server.sh(f"kill -9 {pid}")
+        wait_until(server, f"p=$({look}); test $p != 0 && test $p != {pid}")
 
 
 def test_every_phase_is_in_the_audit(project: Project) -> None:
