@@ -40,9 +40,9 @@ def wait_until_healthy(project: str, container: str, seconds: float = 0.0) -> fl
         if one is None:
             raise UnhealthyError("the container is gone", "")
         if not one.running or one.restarts:
-            raise UnhealthyError(
-                f"{one.service} does not run: it exited with {one.exit_code}", report(one, "")
-            )
+            # Once it was started again its exit code is gone.
+            code = f", exit code {one.exit_code}" if one.exit_code else ""
+            raise UnhealthyError(f"{one.service} has ended by itself{code}", report(one, ""))
         if not one.health_test or one.health_test[0] == "NONE":
             if passed >= STABLE_FOR:
                 return passed
