@@ -11,7 +11,7 @@ from tests.deploy.change import new_version, other_settings, replace, undone
 from tests.deploy.points import Points
 from tests.deploy.project import Project
 from tests.deploy.server import Server
-from tests.deploy.steady import Steady
+from tests.deploy.steady import LABEL, Steady
 from tests.deploy.test_lifecycle import (
     HOST,
     SERVICES,
@@ -252,7 +252,7 @@ def test_a_power_cut_never_starts_two_servers_on_one_volume(
         process.send_signal(signal.SIGKILL)
         process.communicate()
         server.cut_power()
-        redis = containers(server)["redis"]
+        (redis,) = server.sh(f"docker ps -q --no-trunc --filter {LABEL}=redis").split()
         assert redis != before["redis"]
         server.run_boot_jobs()
         wait_until(server, "test ! -e /srv/herald/state/journal.json")
