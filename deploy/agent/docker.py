@@ -166,14 +166,13 @@ def stop(container: str) -> None:
 
 def retire(container: str) -> None:
     """Stop a container for good: an engine that starts does not start it again."""
-    run("docker", "update", "--restart", "no", container)
+    allow_restart(container, "no")
     stop(container)
 
 
-def revive(container: str, restart: str) -> None:
-    """Start a container that may have been retired, with its own restart policy."""
-    run("docker", "update", "--restart", restart, container)
-    start(container)
+def allow_restart(container: str, policy: str) -> None:
+    """Give a container another restart policy."""
+    run("docker", "update", "--restart", policy, container)
 
 
 def remove(container: str) -> None:

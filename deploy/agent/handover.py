@@ -50,16 +50,21 @@ def put_back(project: str, switch: Switch, audit: Audit) -> None:
     Raises:
         AgentError: It did not work; trying again may.
     """
-    new = fresh(project, switch)
+    there = [one for one in docker.containers(project) if one.service == switch.service]
+    new = [one for one in there if one.id not in switch.old]
+    old = [one for one in there if one.id in switch.running]
     if switch.handover == "replace":
         for one in new:
             docker.retire(one.id)
-    there = [one for one in switch.running if docker.exists(one)]
-    for old in there:
-        docker.revive(old, switch.restart)
-    for old in there:
+    # What was not touched is left alone: on a full disk not even its policy can be written.
+    for one in old:
+        if one.restart != switch.restart:
+            docker.allow_restart(one.id, switch.restart)
+        if not one.running:
+            docker.start(one.id)
+    for one in old:
         try:
-            wait_until_healthy(project, old)
+            wait_until_healthy(project, one.id)
         except UnhealthyError as error:
             audit.note(f"undo {switch.service}", f"{switch.service} is back, but {error}")
     for one in new:
