@@ -20,8 +20,8 @@ SMALL = ("--tmpfs", f"{DISK}:rw,exec,suid,dev,size=3500m")
 BOT = "services/tg_bot/src/tg_bot/__main__.py"
 HEALTH = "health: {http: /health, port: 8080}"
 QUICK = "interval: 1s, timeout: 1s, retries: 2, start_period: 1s"
-BACKEND = "    port: 8000\n    health: {http: /health}\n"
-SICK = f'command: ["sh", "-c", "test ! -e /tmp/sick"], {QUICK}'
+MOVES = "        polls = self._state.moves\n"
+SICK = '        polls = not __import__("os").path.exists("/tmp/sick")\n'
 STORE = "        await self._inbox.take(delivery.event_id, event)\n"
 PUBLISHED = "      tests: [0]\n    env:\n      DATABASE_URL"
 TAKEN = "      tests: [0]\n      prod: [22]\n    env:\n      DATABASE_URL"
@@ -107,12 +107,13 @@ def test_an_old_release_that_is_not_healthy_any_more(
 ) -> None:
     """A bad release goes back to it and says how it is; a good one takes its place."""
     with undone(project), steady.case("unhealthy old release"):
-        replace(project, "services.yml", BACKEND, BACKEND.replace("http: /health", SICK))
+        replace(project, "services/tg_bot/src/tg_bot/health.py", MOVES, SICK)
+        replace(project, "services.yml", HEALTH, f"{HEALTH[:-1]}, {QUICK}}}")
         project.succeed("deploy", HOST)
-        server.sh(f"docker exec {containers(server)['backend']} touch /tmp/sick")
-        with undone(project), other_settings(project, LOG_LEVEL="WARNING"):
+        server.sh(f"docker exec {containers(server)['tg_bot']} touch /tmp/sick")
+        with undone(project):
             replace(project, BOT, "import gc\n", 'raise SystemExit("broken on purpose")\n')
-            fails(project, server, "backend is back, but backend is not healthy")
+            fails(project, server, "tg_bot is back, but tg_bot is not healthy")
         with other_settings(project, LOG_LEVEL="WARNING"):
             project.succeed("deploy", HOST)
     assert set(containers(server)) == SERVICES
