@@ -157,6 +157,26 @@ def test_a_connection_lost_before_the_cut_over_changes_nothing(
     assert containers(server)["tg_bot"] != before["tg_bot"]
 
 
+def test_a_deployer_that_has_lost_its_lock_changes_nothing(
+    project: Project, server: Server, steady: Steady, points: Points
+) -> None:
+    """Whoever has taken it meanwhile is named."""
+    before = containers(server)
+    with other_bot(project), steady.case("deployer that has lost its lock"):
+        points.hold(": docker", "tag")
+        process = project.start("deploy", HOST)
+        points.held()
+        project.succeed("unlock", HOST)
+        project.succeed("lock", HOST, "reason=mine now")
+        points.go_on()
+        told = process.communicate()[0]
+        assert process.returncode == 75, told
+        assert "locked by " in told
+        assert "mine now" in told
+    project.succeed("unlock", HOST)
+    assert containers(server) == before
+
+
 @pytest.mark.parametrize("moment", ["switch tg_bot: docker stop", "smoke"])
 def test_a_connection_lost_in_the_cut_over_is_taken_up_again(
     moment: str, project: Project, server: Server, steady: Steady, points: Points
