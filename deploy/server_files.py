@@ -83,7 +83,7 @@ def at_boot(root: str, rules: str, *, systemd: bool) -> dict[str, tuple[str, str
         lines = "".join(f"@reboot root {work}\n" for work in works.values())
         return {"firewall and unfinished cut-over": ("/etc/cron.d/herald", lines)}
     after = {"firewall": "Before=docker.service", "recover": "After=docker.service"}
-    only = {"firewall": "", "recover": f"ConditionPathExists={root}/state/journal.json\n"}
+    only = {"firewall": "", "recover": f"ConditionPathExists={root}/agent.pyz\n"}
     return {
         name: (
             f"/etc/systemd/system/herald-{name}.service",

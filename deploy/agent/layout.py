@@ -58,6 +58,11 @@ class Layout:
         return self.state / "journal.json"
 
     @property
+    def ballast(self) -> Path:
+        """Space that a cut-over holds, to be given up where the disk becomes full."""
+        return self.state / "ballast"
+
+    @property
     def lock(self) -> Path:
         """Who may deploy."""
         return self.state / "lock.json"

@@ -39,8 +39,9 @@ def docker(*arguments: str, check: bool = True) -> str:
 class Server:
     """One test server; gone, with all its data, when the context is left."""
 
-    def __init__(self, folder: Path, image: str = READY) -> None:
+    def __init__(self, folder: Path, image: str = READY, options: tuple[str, ...] = ()) -> None:
         self.image = image
+        self.options = options
         self.key = folder / "id_ed25519"
         self.known_hosts = folder / "known_hosts"
         self.id = ""
@@ -51,7 +52,7 @@ class Server:
         public = self.key.with_suffix(".pub").read_text().strip()
         port = ("--publish", "127.0.0.1::22", "--env", f"AUTHORIZED_KEY={public}")
         self.id = docker(
-            "run", "--detach", "--hostname", "server", *port, *RIGHTS, self.image
+            *("run", "--detach", "--hostname", "server", *port, *RIGHTS, *self.options, self.image)
         ).strip()
         try:
             self.wait()
@@ -72,6 +73,16 @@ class Server:
     def port(self) -> int:
         """Return the port of its sshd on 127.0.0.1."""
         return int(docker("port", self.id, "22").splitlines()[0].rpartition(":")[2])
+
+    def cut_power(self) -> None:
+        """Pull the plug, and switch it on again."""
+        docker("kill", self.id)
+        docker("start", self.id)
+        self.wait()
+
+    def run_boot_jobs(self) -> None:
+        """Start cron as an init does after a boot; it then runs what is to be done @reboot."""
+        self.sh("rm -f /run/crond.reboot && cron")
 
     def wait(self) -> None:
         """Wait until its sshd is up, and its engine where it has one."""

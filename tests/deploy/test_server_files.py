@@ -23,12 +23,12 @@ def test_another_set_of_ports_is_another_firewall() -> None:
 
 
 def test_boot_finishes_what_a_cut_over_began() -> None:
-    """With systemd after Docker and only where there is something to do; without it by cron."""
+    """With systemd after Docker and only where a release has run; without it by cron."""
     units = server_files.at_boot("/srv/herald", "abc", systemd=True)
     path, text = units["recover"]
     assert path == "/etc/systemd/system/herald-recover.service"
     assert "After=docker.service" in text
-    assert "ConditionPathExists=/srv/herald/state/journal.json" in text
+    assert "ConditionPathExists=/srv/herald/agent.pyz" in text
     ((path, text),) = server_files.at_boot("/srv/herald", "abc", systemd=False).values()
     assert path == "/etc/cron.d/herald"
     assert all(line.startswith("@reboot root /") for line in text.splitlines())
