@@ -40,7 +40,7 @@ tests: ## Run the test suites [suite=tg_bot|backend|telegram_sim|shared|infra|de
 chaos: ## Kill every part under load and check that nothing is lost [minutes=60] [seed=N]
 	@$(RUN) -m tests.chaos $(if $(minutes),--minutes $(minutes)) $(if $(seed),--seed $(seed))
 
-bench: ## Measure Herald beside its peers, in minutes [json=1, rounds=N, part=publish|drain|consume|sync]
+bench: ## Measure Herald beside its peers, in minutes [json=1, rounds=N, part=publish|drain|consume|sync|provision|deploy]
 	@$(RUN) -m tests.benchmarks $(if $(json),--json) $(if $(rounds),--rounds $(rounds)) $(part)
 
 lint: ## Check style, shell, Dockerfiles, schemas and drift of everything generated

@@ -3,17 +3,30 @@
 import argparse
 import json
 import os
+import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import consuming, draining, publishing, syncing
+from infra.dev.environment import ROOT
+from tests.benchmarks import consuming, deploying, draining, provisioning, publishing, syncing
 from tests.benchmarks.clocks import fsync_milliseconds
 from tests.benchmarks.findings import Finding, Report
 
-PARTS = ("publish", "drain", "consume", "sync")
+Measure = Callable[[Report, int, Callable[[str], None]], None]
+PARTS: dict[str, Measure] = {
+    "publish": publishing.measure,
+    "drain": draining.measure,
+    "consume": consuming.measure,
+    "sync": syncing.measure,
+    "provision": provisioning.measure,
+    "deploy": deploying.measure,
+}
+ON_SERVERS = {"provision", "deploy"}
+"""Only where they are asked for: they take minutes, and a Docker engine of this machine."""
 BIG = 100
 """From here on a value is shown without decimals."""
 
@@ -25,14 +38,11 @@ def main() -> int:
     with console.status("starting") as status:
         report = Report()
         say = status.update if console.is_terminal else console.log
-        if "publish" in options.parts:
-            publishing.measure(report, options.rounds, say)
-        if "drain" in options.parts:
-            draining.measure(report, options.rounds, say)
-        if "consume" in options.parts:
-            consuming.measure(report, options.rounds, say)
-        if "sync" in options.parts:
-            syncing.measure(report, options.rounds, say)
+        if ON_SERVERS & set(options.parts):
+            engine = (str(ROOT / "tests/docker/engine"), "--server")
+            subprocess.run(engine, check=True, stdout=sys.stderr)
+        for part in options.parts:
+            PARTS[part](report, options.rounds, say)
     load = ", ".join(f"{part:.1f}" for part in os.getloadavg())
     report.note(
         f"{os.cpu_count()} processors, load {load}; fsync {fsync_milliseconds():.2f} ms; medians "
@@ -62,7 +72,10 @@ def _options() -> argparse.Namespace:
         "--rounds", type=int, default=3, help="rounds of every measurement (default: 3)"
     )
     parser.add_argument(
-        "parts", nargs="*", metavar="PART", help=f"what to measure: {', '.join(PARTS)}"
+        "parts",
+        nargs="*",
+        metavar="PART",
+        help=f"what to measure: {', '.join(PARTS)}; without a name all but the last two",
     )
     options = parser.parse_args()
     if options.rounds < 1:
@@ -70,7 +83,7 @@ def _options() -> argparse.Namespace:
     unknown = set(options.parts) - set(PARTS)
     if unknown:
         parser.error(f"there is no part {unknown.pop()!r}; there are: {', '.join(PARTS)}")
-    options.parts = options.parts or PARTS
+    options.parts = options.parts or [part for part in PARTS if part not in ON_SERVERS]
     return options
 
 

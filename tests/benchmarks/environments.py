@@ -15,6 +15,7 @@ from infra.dev.environment import LOCK, ROOT, find_uv, run
 FOLDER = ROOT / ".tools"
 BOT_LOCK = ROOT / "services/tg_bot/requirements.txt"
 PEERS = ("aiogram", "python-telegram-bot", "faststream[redis]")
+ANSIBLE = "ansible-core"
 
 
 @cache
@@ -32,6 +33,12 @@ def peers_python() -> Path:
     """Return the interpreter of an environment with the peers, made where it is missing."""
     wanted = ("install", "--constraint", str(LOCK), *PEERS)
     return _make("bench-peers", LOCK.read_bytes(), *wanted) / "bin" / "python"
+
+
+@cache
+def ansible_playbook() -> Path:
+    """Return the program of an environment with Ansible, made where it is missing."""
+    return _make("bench-ansible", b"", "install", ANSIBLE) / "bin" / "ansible-playbook"
 
 
 def _make(name: str, inputs: bytes, *command: str) -> Path:
