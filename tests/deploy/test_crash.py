@@ -95,7 +95,8 @@ def test_a_change_of_redis_that_dies_is_undone(
 ) -> None:
     """The old Redis runs again with all of its data; commands wait at Telegram meanwhile."""
     before = containers(server)
-    with undone(project), steady.case(f"agent killed at '{moment}' (Redis)"):
+    name = f"agent killed at '{moment}' (Redis, backend and bot)"
+    with undone(project), other_release(project), steady.case(name):
         replace(project, *STORE_CHANGES)
         points.kill(moment)
         code, told = project.run("deploy", HOST)
