@@ -6,7 +6,7 @@ from deploy.agent import docker, prune, smoke
 from deploy.agent.audit import Audit
 from deploy.agent.handover import put_back
 from deploy.agent.health import UnhealthyError
-from deploy.agent.journal import Journal
+from deploy.agent.journal import Journal, Switch
 from deploy.agent.layout import RAN, AgentError, Layout
 from deploy.agent.lock import CUT_OVER, flock
 from deploy.agent.release import Release
@@ -43,13 +43,13 @@ def settle(layout: Layout, journal: Journal, audit: Audit) -> int:
 
 
 def undo(layout: Layout, journal: Journal, audit: Audit) -> None:
-    """Put the old containers back, latest change first; data stays as it is.
+    """Put the old containers back; data stays as it is.
 
     Raises:
         AgentError: Something is left to undo; the journal says so to whoever comes next.
     """
     forgotten = forget_smoke(layout, journal)
-    for switch in reversed(journal.switches):
+    for switch in backwards(journal):
         audit.note(f"undo {switch.service}")
     problems = put_all_back(journal, audit)
     for _ in range(UNDO_TRIES - 1):
@@ -68,12 +68,22 @@ def put_all_back(journal: Journal, audit: Audit) -> list[str]:
     """Put back the old containers of every service; return what went wrong."""
     wait_for_engine()
     problems = []
-    for switch in reversed(journal.switches):
+    for switch in backwards(journal):
         try:
             put_back(journal.project, switch, audit)
         except AgentError as error:
             problems.append(f"{switch.service}: {error}")
     return problems
+
+
+def backwards(journal: Journal) -> list[Switch]:
+    """Return the services in the order in which they are put back.
+
+    What was stopped for its successor comes first, as the others are not healthy without it; then
+    comes the latest change first.
+    """
+    alone = [one for one in journal.switches if one.handover == "replace"]
+    return [*alone, *(one for one in reversed(journal.switches) if one not in alone)]
 
 
 def forget_smoke(layout: Layout, journal: Journal) -> bool:
