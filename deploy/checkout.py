@@ -27,6 +27,15 @@ def load(root: Path = ROOT) -> Plan:
     return plan
 
 
+def with_module(plan: Plan, module: str, root: Path = ROOT) -> list[str]:
+    """Return the services whose package has a module of that name."""
+    return [
+        service.name
+        for service in plan.services
+        if (root / "services" / service.name / "src" / service.name / f"{module}.py").is_file()
+    ]
+
+
 def commit(root: Path = ROOT) -> str:
     """Return the commit that is checked out.
 

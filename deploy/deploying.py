@@ -60,6 +60,7 @@ def release_for(host: Host, prepared: Prepared) -> Release:
         secrets=texts,
         key=key,
         root=host.root,
+        forgetful=checkout.with_module(prepared.plan, "forget"),
     )
     now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     return make_release(sources, now=now, who=prepared.who)

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,7 @@ class Sources:
         secrets: Text by secret name.
         key: Makes the digests of secrets useless without it.
         root: The project's folder on the host.
+        forgetful: The services that have a command to undo an event.
     """
 
     plan: Plan
@@ -66,6 +67,7 @@ class Sources:
     secrets: Mapping[str, str]
     key: str
     root: str
+    forgetful: Collection[str]
 
 
 def make_release(sources: Sources, *, now: str, who: str) -> Release:
@@ -89,7 +91,7 @@ def make_release(sources: Sources, *, now: str, who: str) -> Release:
         "project": sources.plan.project,
         "services": services,
         "secrets": {one: f"{one}.{marks[one]}" for one in sorted(mounted)},
-        "smoke": smoke(sources.plan),
+        "smoke": smoke(sources.plan, sources.forgetful),
         "database": {"user": POSTGRES_USER, "name": sources.plan.project},
         "files": {"compose.yml": hashlib.sha256(text.encode()).hexdigest()},
     }

@@ -1,5 +1,6 @@
 """What the smoke test on the host does: one event, from the publisher's code to its effect."""
 
+from collections.abc import Collection
 from typing import Any
 
 from infra.stack import Plan
@@ -26,13 +27,19 @@ asyncio.run(main())
 def forget(service: str) -> list[str]:
     """Return the command of a subscriber that undoes one event and prints how often it counted.
 
-    Every subscriber has it; the event's id is added.
+    The event's id is added.
     """
     return ["python", "-m", f"{service}.forget"]
 
 
-def smoke(plan: Plan) -> dict[str, Any] | None:
-    """Return what the agent needs for the smoke test; None where the stack has no such event."""
+def smoke(plan: Plan, forgetful: Collection[str]) -> dict[str, Any] | None:
+    """Return what the agent needs for the smoke test; None where the stack has no such event.
+
+    Args:
+        plan: The stack.
+        forgetful: The services that can undo an event. What the others do with one stays; of them
+            it is seen only that they have consumed it.
+    """
     event = next((one for one in plan.events if one.name == EVENT), None)
     parts = {part.type: part.name for part in plan.infrastructure}
     if event is None or not event.subscribers or "redis" not in parts:
@@ -47,5 +54,5 @@ def smoke(plan: Plan) -> dict[str, Any] | None:
         "stream": event.name,
         "redis": parts["redis"],
         "code": CODE,
-        "forget": {name: forget(name) for name in event.subscribers},
+        "forget": {name: forget(name) for name in event.subscribers if name in forgetful},
     }

@@ -35,6 +35,7 @@ def sources() -> Sources:
         secrets=contents(PLAN, {"TELEGRAM_BOT_TOKEN": TOKEN}),
         key="key",
         root="/srv/herald",
+        forgetful=checkout.with_module(PLAN, "forget"),
     )
 
 
@@ -91,6 +92,18 @@ def test_an_unknown_setting_is_refused_with_those_that_there_are(sources: Source
     """A misspelt name would otherwise do nothing."""
     with pytest.raises(ConfigError, match=r"LOG_LEVL is read by no service; settable are: LOG_"):
         released(replace(sources, settings={"LOG_LEVL": "DEBUG"}))
+
+
+def test_only_who_can_undo_an_event_is_asked_to(sources: Sources, tmp_path: Path) -> None:
+    """A subscriber without a module for it, such as a new worker, does not fail the smoke test."""
+    (tmp_path / "services/backend/src/backend").mkdir(parents=True)
+    assert checkout.with_module(PLAN, "forget", tmp_path) == []
+    (tmp_path / "services/backend/src/backend/forget.py").touch()
+    assert checkout.with_module(PLAN, "forget", tmp_path) == ["backend"]
+    test = json.loads(released(sources).files["release.json"])["smoke"]
+    assert test["forget"] == {"backend": ["python", "-m", "backend.forget"]}
+    nobody = json.loads(released(replace(sources, forgetful=())).files["release.json"])["smoke"]
+    assert (nobody["groups"], nobody["forget"]) == (["backend"], {})
 
 
 def test_data_stores_are_never_run_side_by_side(sources: Sources) -> None:
