@@ -21,10 +21,10 @@ def pause_and_fork(container: str) -> int | None:
     append-only file, and nobody is held back.
     """
     told = ask(container, f"CLIENT PAUSE {PAUSE_SECONDS * 1000:.0f} WRITE", "BGSAVE")
-    if STARTED not in told[-1]:
-        resume(container)
-        return None
-    return snapshots(container)
+    if STARTED in told[-1]:
+        return snapshots(container)
+    resume(container)
+    return None
 
 
 def snapshots(container: str) -> int:
@@ -57,8 +57,7 @@ def copy(container: str, number: int, path: Path) -> None:
 
 def persistence(container: str) -> dict[str, str]:
     """Return what Redis says of its persistence."""
-    text = str(redis_cli(container, "INFO", "persistence"))
-    lines = (line.partition(":") for line in text.splitlines())
+    lines = (line.partition(":") for line in ask(container, "INFO persistence"))
     return {name: value for name, _, value in lines}
 
 
