@@ -14,12 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from deploy.agent.backup import KEEP
 from deploy.errors import ConfigError, UsageError
+from deploy.scheduled import EVERY
 
 FOLDER = Path(__file__).resolve().parent
 KNOWN = {
     *("ssh_hostname", "ssh_port", "ssh_user", "ssh_key", "ssh_known_hosts_file"),
     *("root", "settings", "deploy_user", "firewall_ports", "swap_megabytes", "bootstrap_user"),
+    *("backup_every", "backup_keep"),
 }
 
 
@@ -117,6 +120,11 @@ def _host(path: Path, environment: str, entry: object, common: Mapping[str, Any]
         raise ConfigError(
             f"{path}: host {name} has {unknown[0]!r}; known are: {', '.join(sorted(KNOWN))}"
         )
+    every, keep = data.get("backup_every", ""), data.get("backup_keep", KEEP)
+    if every not in {"", *EVERY}:
+        raise ConfigError(f"{path}: backup_every of {name} is {every!r}, not {', '.join(EVERY)}")
+    if not isinstance(keep, int) or keep < 1:
+        raise ConfigError(f"{path}: backup_keep of {name} is {keep!r}, not a number from 1 on")
     return Host(
         name=name,
         environment=environment,

@@ -4,13 +4,14 @@ Idempotent: a second run finds everything in place. SSH itself is closed to root
 `provisioning`, which keeps a way back open while it does that.
 """
 
+import json
 from io import StringIO
 
 from pyinfra.context import host
 from pyinfra.facts.server import Command
 from pyinfra.operations import apt, files, server, systemd
 
-from deploy import server_files
+from deploy import scheduled, server_files
 
 USER = host.data.deploy_user
 ROOT = host.data.root
@@ -23,7 +24,7 @@ def told(command: str) -> str:
 
 
 SYSTEMD = told("test -d /run/systemd/system && echo yes || echo no") == "yes"
-RELEASE = told(". /etc/os-release && echo $ID")
+ID, _, VERSION = told('. /etc/os-release && echo "$ID $VERSION_ID"').partition(" ")
 COMPOSE = told("docker compose version >/dev/null 2>&1 && echo yes || echo no") == "yes"
 TIME = told("command -v chronyd ntpd || ls /lib/systemd/systemd-timesyncd 2>/dev/null || echo no")
 
@@ -42,11 +43,16 @@ def put(name: str, path: str, text: str, mode: str = "644") -> object:
     )
 
 
-packages = [*server_files.PACKAGES, *server_files.PACKAGES_OF[RELEASE]]
+packages = [*server_files.PACKAGES, *server_files.PACKAGES_OF[ID, VERSION]]
 if COMPOSE:
     packages = [one for one in packages if not one.startswith("docker-compose")]
 if TIME == "no":
     packages.append("systemd-timesyncd" if SYSTEMD else "chrony")
+if not COMPOSE and (ID, VERSION) == server_files.BORROWING:
+    put("Prefer this Debian's packages", server_files.BORROWED_PATH, server_files.BORROWED)
+    server.shell(
+        name="Let apt have the next Debian's Compose", commands=[server_files.BORROW], **SUDO
+    )
 apt.packages(
     name="Install Docker, Compose and what a server needs",
     packages=packages,
@@ -101,17 +107,28 @@ if told(f"{checks} >/dev/null 2>&1 && echo yes || echo no") == "no":
         **SUDO,
     )
 
-for name, (path, text) in server_files.at_boot(ROOT, digest, systemd=SYSTEMD).items():
-    unit = put(f"At boot: {name}", path, text)
-    if SYSTEMD:
+keep = json.dumps({"keep": int(host.data.backup_keep)}) + "\n"
+put("Say how many backups are kept", f"{ROOT}/backup.json", keep)
+wanted = scheduled.files(ROOT, digest, host.data.backup_every, systemd=SYSTEMD)
+for path, text in wanted.items():
+    put(f"Do by itself: {path}", path, text)
+if SYSTEMD:
+    for path in filter(scheduled.enabled, wanted):
+        unit = path.rpartition("/")[2]
         systemd.service(
-            name=f"Enable at boot: {name}",
-            service=path.rpartition("/")[2],
+            name=f"Enable {unit}",
+            service=unit,
             enabled=True,
-            running=None,
+            running=True if unit.endswith(".timer") else None,
             daemon_reload=True,
             **SUDO,
         )
+    if not host.data.backup_every and told(
+        f"ls {scheduled.UNITS}/herald-backup.timer 2>/dev/null || :"
+    ):
+        server.shell(name="Back up no more by itself", commands=[scheduled.STOP_BACKUPS], **SUDO)
+elif told("pgrep -x cron >/dev/null && echo yes || echo no") == "no":
+    server.shell(name="Start cron", commands=[scheduled.START_CRON], **SUDO)
 
 size = int(host.data.swap_megabytes)
 if size and not told("tail -n +2 /proc/swaps"):

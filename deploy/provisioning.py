@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy import checkout, commands, server_files
+from deploy.agent.backup import KEEP
 from deploy.errors import ConfigError, DeployError, UnavailableError
 from deploy.inventory import Host
 from deploy.remote import ConnectionLostError, Remote
@@ -95,13 +96,6 @@ def check_system(remote: Remote) -> None:
         remote.run(commands.sudo(host, "true"))
     except DeployError:
         raise UnavailableError(f"{host.user} may not use sudo without a password") from None
-    if (name, version) == ("debian", "12"):
-        try:
-            remote.run("docker compose version")
-        except DeployError:
-            raise UnavailableError(
-                "Debian 12 has no Compose v2 among its packages: install it, then provision again"
-            ) from None
 
 
 def steps(  # noqa: PLR0913 - two views of one host, and the options of the verb
@@ -122,6 +116,8 @@ def steps(  # noqa: PLR0913 - two views of one host, and the options of the verb
         "public_keys": [public],
         "firewall_ports": list(host.data.get("firewall_ports", [])),
         "swap_megabytes": host.data.get("swap_megabytes", 1024),
+        "backup_every": host.data.get("backup_every", ""),
+        "backup_keep": host.data.get("backup_keep", KEEP),
     }
     if host.key:
         data["ssh_key"] = host.key

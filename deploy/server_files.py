@@ -8,11 +8,39 @@ PACKAGES = (
     *("unattended-upgrades", "zstd", "docker.io"),
 )
 PACKAGES_OF = {
-    # Debian has the client in a package of its own; Ubuntu's is in docker.io.
-    "debian": ("docker-cli", "docker-compose"),
-    "ubuntu": ("docker-compose-v2",),
+    # Debian 13 has the client in a package of its own; in the others it is in docker.io.
+    ("debian", "13"): ("docker-cli", "docker-compose"),
+    # As a package of Debian 13: see BORROWING.
+    ("debian", "12"): ("docker-compose",),
+    ("ubuntu", "22.04"): ("docker-compose-v2",),
+    ("ubuntu", "24.04"): ("docker-compose-v2",),
 }
-SUPPORTED = {("debian", "13"), ("debian", "12"), ("ubuntu", "22.04"), ("ubuntu", "24.04")}
+SUPPORTED = set(PACKAGES_OF)
+# Debian 12 has no Compose v2, and Debian 13's runs there. Everything else of Debian 13 is less
+# wanted than what Debian 12 has, and a later upgrade to it is not in the way (apt_preferences(5)).
+BORROWING = ("debian", "12")
+BORROWED_PATH = "/etc/apt/preferences.d/herald"
+BORROWED = """\
+Package: *
+Pin: release n=trixie
+Pin-Priority: 100
+
+Package: docker-compose
+Pin: release n=trixie
+Pin-Priority: 600
+"""
+BORROWED_SOURCE = "/etc/apt/sources.list.d/herald-trixie.list"
+# The mirror is the one from which the server has its own packages.
+BORROW = f"""\
+set -eu
+mirror="$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' \
+    'Created-By: Packages' 'Component: main' |
+    awk '$2 ~ /^(bookworm|oldstable|stable)$/ {{print $1; exit}}')"
+[ -n "$mirror" ] || {{ echo 'no source of apt is a mirror of Debian 12' >&2; exit 69; }}
+echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" \
+    >{BORROWED_SOURCE}
+apt-get -qq update
+"""
 DAEMON = (
     json.dumps(
         {
@@ -73,37 +101,6 @@ def firewall(ports: tuple[int, ...]) -> str:
     return FIREWALL.replace("@PORTS@", " ".join(str(port) for port in sorted(set(ports))))
 
 
-def at_boot(root: str, rules: str, *, systemd: bool) -> dict[str, tuple[str, str]]:
-    """Return the files that do our part at boot, by what they do: path and text."""
-    works = {
-        "firewall": f"{FIREWALL_PATH} apply {rules}",
-        "recover": f"/usr/bin/python3 {root}/agent.pyz --root {root} --who boot recover",
-    }
-    if not systemd:
-        lines = "".join(f"@reboot root {work}\n" for work in works.values())
-        return {"firewall and unfinished cut-over": ("/etc/cron.d/herald", lines)}
-    after = {"firewall": "Before=docker.service", "recover": "After=docker.service"}
-    only = {"firewall": "", "recover": f"ConditionPathExists={root}/state/journal.json\n"}
-    return {
-        name: (
-            f"/etc/systemd/system/herald-{name}.service",
-            UNIT.format(name=name, order=after[name] + "\n" + only[name], work=work),
-        )
-        for name, work in works.items()
-    }
-
-
-UNIT = """\
-[Unit]
-Description=Herald: {name}
-{order}
-[Service]
-Type=oneshot
-ExecStart={work}
-
-[Install]
-WantedBy=multi-user.target
-"""
 FIREWALL = """\
 #!/bin/sh
 # Closes every port but SSH's and those listed; herald-firewall apply|check DIGEST

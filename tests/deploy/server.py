@@ -8,6 +8,9 @@ from typing import Self
 
 READY = "herald-test-server:trixie"
 BARE = "herald-test-server:bare"
+# Debian 12, with systemd as its first process, which wants these folders empty at its start.
+SYSTEMD = "herald-test-server:bookworm"
+EMPTY = ("--tmpfs", "/run", "--tmpfs", "/run/lock")
 STARTS_WITHIN = 120.0
 # Enough where --privileged is refused.
 RIGHTS = (
@@ -50,8 +53,9 @@ class Server:
         subprocess.run(make, check=True)
         public = self.key.with_suffix(".pub").read_text().strip()
         port = ("--publish", "127.0.0.1::22", "--env", f"AUTHORIZED_KEY={public}")
+        more = EMPTY if self.image == SYSTEMD else ()
         self.id = docker(
-            "run", "--detach", "--hostname", "server", *port, *RIGHTS, self.image
+            "run", "--detach", "--hostname", "server", *port, *RIGHTS, *more, self.image
         ).strip()
         try:
             self.wait()

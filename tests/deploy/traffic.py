@@ -28,9 +28,7 @@ class Traffic:
     def write(self, number: int, word: str) -> list[str]:
         """Write so many commands, from ten users; return their texts, no two of which are equal."""
         texts = [f"/command {word} {next(NUMBERS)}" for _ in range(number)]
-        writings = [
-            {"text": text, "user": 7001 + place % 10} for place, text in enumerate(texts)
-        ]
+        writings = [{"text": text, "user": 7001 + place % 10} for place, text in enumerate(texts)]
         request = urllib.request.Request(  # noqa: S310 - http, of this test
             f"{self._telegram}/sim/write_many",
             json.dumps({"writings": writings}).encode(),

@@ -96,8 +96,11 @@ def ensure_images(recipes: dict[str, Recipe]) -> None:
         missing.remove(image)
     if not missing:
         return
-    if stand_ins.base_is_missing() and not (reachable and registry.pull(stand_ins.BASE)):
-        stand_ins.build_base()
+    for suite in sorted({recipes[image].suite for image in missing}):
+        if stand_ins.base_is_missing(suite) and not (
+            reachable and registry.pull(stand_ins.base(suite))
+        ):
+            stand_ins.build_base(suite)
     stand_ins.build(missing, recipes)
 
 

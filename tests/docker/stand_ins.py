@@ -21,10 +21,17 @@ IMAGES = ROOT / "tests/docker/images"
 
 @dataclass(frozen=True)
 class Recipe:
-    """A folder with a Dockerfile, and the stage of it that is the image: the last one for ''."""
+    """A folder with a Dockerfile.
+
+    Attributes:
+        folder: Its name.
+        stage: The stage of it that is the image: the last one for ''.
+        suite: The Debian that it starts from.
+    """
 
     folder: str
     stage: str = ""
+    suite: str = "trixie"
 
 
 RECIPES = {
@@ -35,10 +42,10 @@ RECIPES = {
 SERVERS = {
     "herald-test-server:bare": Recipe("server", "bare"),
     "herald-test-server:trixie": Recipe("server", "engine"),
+    "herald-test-server:bookworm": Recipe("server_with_systemd", suite="bookworm"),
+    "herald-test-registry:trixie": Recipe("registry"),
 }
-BASE = "debian:trixie-slim"
 LABEL = "herald.stand-in"
-SUITE = "trixie"
 # As the official base: no manuals, documents or translations, packages unpacked without fsync.
 # https://github.com/debuerreotype/debuerreotype/blob/master/scripts/debuerreotype-minimizing-config
 BASE_OPTIONS = (
@@ -58,7 +65,7 @@ def missing(recipes: dict[str, Recipe]) -> list[str]:
     return [
         image
         for image, recipe in recipes.items()
-        if image not in found or found[image] not in {None, digest(recipe)}
+        if image not in found or found[image] not in {None, digest(recipe.suite, recipe)}
     ]
 
 
@@ -75,9 +82,9 @@ def labels(images: Iterable[str]) -> dict[str, str | None]:
     return found
 
 
-def digest(recipe: Recipe | None = None) -> str:
+def digest(suite: str, recipe: Recipe | None = None) -> str:
     """Return a digest of everything that decides what a stand-in holds; of the base without one."""
-    content = hashlib.sha256(repr((SUITE, BASE_OPTIONS, base_files())).encode())
+    content = hashlib.sha256(repr((suite, BASE_OPTIONS, base_files())).encode())
     if recipe:
         for path in sorted((IMAGES / recipe.folder).rglob("*")):
             content.update(path.name.encode())
@@ -103,21 +110,27 @@ def service(image: str, recipe: Recipe) -> dict[str, object]:
     """Return how Compose builds an image, as it would stand in a Compose file."""
     build: dict[str, object] = {
         "context": str(IMAGES / recipe.folder),
-        "labels": {LABEL: digest(recipe)},
+        "labels": {LABEL: digest(recipe.suite, recipe)},
     }
     if recipe.stage:
         build["target"] = recipe.stage
     return {"image": image, "build": build}
 
 
-def base_is_missing() -> bool:
-    """Tell whether the base is not here, or was made here from something else than now."""
-    found = labels([BASE])
-    return BASE not in found or found[BASE] not in {None, digest()}
+def base(suite: str) -> str:
+    """Return the name of the Debian that other images start from."""
+    return f"debian:{suite}-slim"
 
 
-def build_base() -> None:
-    """Make a stand-in for the Debian that every other image starts from."""
+def base_is_missing(suite: str) -> bool:
+    """Tell whether a base is not here, or was made here from something else than now."""
+    name = base(suite)
+    found = labels([name])
+    return name not in found or found[name] not in {None, digest(suite)}
+
+
+def build_base(suite: str) -> None:
+    """Make a stand-in for the Debian that other images start from."""
     debian.require_debian()
     debian.update()
     debian.install("mmdebstrap", "debian-archive-keyring")
@@ -130,12 +143,12 @@ def build_base() -> None:
             file.write_bytes(content)
             file.chmod(0o644)
             hooks.append(f"--customize-hook=upload {file} {name}")
-        source = f"deb {debian.mirror()} {SUITE} main"
-        command = ("mmdebstrap", *BASE_OPTIONS, *hooks, SUITE, str(archive), source)
-        run(f"making a stand-in for {BASE}", command)
-        changes = (f"ENV SSL_CERT_FILE={machine.BUNDLE}", f"LABEL {LABEL}={digest()}")
+        source = f"deb {debian.mirror()} {suite} main"
+        command = ("mmdebstrap", *BASE_OPTIONS, *hooks, suite, str(archive), source)
+        run(f"making a stand-in for {base(suite)}", command)
+        changes = (f"ENV SSL_CERT_FILE={machine.BUNDLE}", f"LABEL {LABEL}={digest(suite)}")
         options = [word for change in changes for word in ("--change", change)]
-        run(f"importing {BASE}", ("docker", "import", *options, str(archive), BASE))
+        run(f"importing {base(suite)}", ("docker", "import", *options, str(archive), base(suite)))
 
 
 def base_files() -> dict[str, bytes]:

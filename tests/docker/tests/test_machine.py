@@ -57,13 +57,15 @@ def test_certificates_are_those_the_machine_trusts(
 def test_another_mirror_makes_another_image(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stand-in is made anew when what it took over from the machine has changed."""
     recipe = stand_ins.RECIPES["python:3.13-slim"]
-    before = stand_ins.digest(recipe)
-    assert stand_ins.digest(recipe) == before
+    before = stand_ins.digest(recipe.suite, recipe)
+    assert stand_ins.digest(recipe.suite, recipe) == before
     monkeypatch.setenv("PIP_INDEX_URL", "https://new.example/simple")
-    assert stand_ins.digest(recipe) != before
+    assert stand_ins.digest(recipe.suite, recipe) != before
 
 
 def test_every_recipe_has_its_own_digest() -> None:
     """A change in one recipe leaves the images of the others alone."""
-    recipes = [None, *stand_ins.RECIPES.values(), stand_ins.SERVERS["herald-test-server:trixie"]]
-    assert len({stand_ins.digest(recipe) for recipe in recipes}) == len(recipes)
+    recipes = [*stand_ins.RECIPES.values(), stand_ins.SERVERS["herald-test-server:trixie"]]
+    digests = {stand_ins.digest(recipe.suite, recipe) for recipe in recipes}
+    bases = {stand_ins.digest(suite) for suite in ("bookworm", "trixie")}
+    assert len(digests | bases) == len(recipes) + 2
