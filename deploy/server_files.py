@@ -33,6 +33,7 @@ BORROWED_SOURCE = "/etc/apt/sources.list.d/herald-trixie.list"
 # The mirror is the one from which the server has its own packages.
 BORROW = f"""\
 set -eu
+apt-get -qq update
 mirror="$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' \
     'Created-By: Packages' 'Component: main' |
     awk '$2 ~ /^(bookworm|oldstable|stable)$/ {{print $1; exit}}')"
