@@ -1,15 +1,33 @@
 """A bare server with sshd and nothing else becomes one that can be deployed to."""
 
-from collections.abc import Iterator
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from deploy.bundle import agent
 from tests.deploy.project import Project
-from tests.deploy.server import BARE, Server
+from tests.deploy.server import BARE, Server, docker
 
 pytestmark = pytest.mark.timeout(1200)
 HOST = "host=staging"
+LISTENER = "debian:trixie-slim"
+LISTEN = (
+    "use IO::Socket::INET; my $s = IO::Socket::INET->new(LocalPort => {}, Listen => 9, "
+    "ReuseAddr => 1) or die; while (1) {{ my $c = $s->accept; close $c if $c; }}"
+)
+TRY = """
+import socket
+for port in {1}:
+    try:
+        socket.create_connection(({0!r}, port), 2).close()
+    except OSError:
+        continue
+    print(port)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +100,80 @@ def test_a_wrong_key_is_refused(project: Project, folder: Path) -> None:
     assert code == 69
     assert "cannot be reached" in told
     assert len(told.strip().splitlines()) == 1
+
+
+def test_a_published_port_is_closed_unless_the_inventory_opens_it(
+    project: Project, server: Server
+) -> None:
+    """Tried from another container beside the server; without the rules every port answers.
+
+    SSH stays open, and what somebody has removed the next provision puts back.
+    """
+    server.load(LISTENER)
+    publish = "docker run --detach --publish {0}:{0} --entrypoint perl {1} -e '{2}'"
+    for port in (8080, 8443):
+        server.sh(publish.format(port, LISTENER, LISTEN.format(port)))
+    server.sh(f"nohup perl -e '{LISTEN.format(9090)}' >/dev/null 2>&1 &")
+    assert open_ports(server) == {22, 8443}
+    for tables in ("iptables", "ip6tables"):
+        server.sh(f"{tables} -F DOCKER-USER; {tables} -F HERALD-INPUT")
+    assert open_ports(server) == {22, 8080, 8443, 9090}
+    project.succeed("provision", HOST)
+    assert open_ports(server) == {22, 8443}
+
+
+def open_ports(server: Server) -> set[int]:
+    """Return which ports of a server another container can connect to."""
+    try_all = TRY.format(server.address(), (22, 8080, 8443, 9090))
+    told = docker("run", "--rm", "--entrypoint", "python3", BARE, "-c", try_all)
+    return {int(word) for word in told.split()}
+
+
+def test_the_firewall_is_back_after_a_boot(server: Server) -> None:
+    """By systemd's unit or cron's line: a reboot has emptied every table."""
+    docker("restart", server.id)
+    server.wait()
+    if server.image == BARE:  # what an init system does at boot
+        server.sh("rm -f /run/crond.reboot /run/crond.pid; cron")
+    until(lambda: server.succeeds("iptables -S HERALD-INPUT | grep -q DROP"))
+    until(lambda: server.succeeds("docker version"))
+    assert "-j DROP" in server.sh("iptables -S DOCKER-USER")
+    assert 8080 not in open_ports(server)
+
+
+def test_the_clock_starts_a_backup(project: Project, server: Server) -> None:
+    """The timer that was installed, fired soon; that there is no release is in the audit."""
+    program = docker_copy(server, agent(), "/srv/herald/agent.pyz")
+    assert server.succeeds(f"python3 {program} --help")
+    server.sh("mkdir -p /srv/herald/state /srv/herald/releases/x")
+    server.sh("ln -sfn releases/x /srv/herald/current")
+    assert json.loads(server.sh("cat /srv/herald/backup.json")) == {"keep": 3}
+    if server.image == BARE:
+        assert "\n@daily root " in server.sh("cat /etc/cron.d/herald")
+        server.sh("sed -i 's/^@daily /* * * * * /' /etc/cron.d/herald")
+    else:
+        assert "enabled" in server.sh("systemctl is-enabled herald-backup.timer")
+        folder = "/run/systemd/system/herald-backup.timer.d"
+        soon = r"[Timer]\nOnCalendar=\nOnCalendar=*:*:0/5\nAccuracySec=1s\n"
+        server.sh(f"mkdir -p {folder}; printf '{soon}' >{folder}/soon.conf")
+        server.sh("systemctl daemon-reload; systemctl restart herald-backup.timer")
+    audit = "/srv/herald/state/audit.jsonl"
+    until(lambda: server.succeeds(f"test -s {audit}"), seconds=150)
+    line = json.loads(server.sh(f"head -n 1 {audit}"))
+    assert (line["who"], line["phase"]) == ("timer", "failed")
+    assert "has no release.json" in line["reason"]
+
+
+def docker_copy(server: Server, content: bytes, path: str) -> str:
+    """Write a file on the server; return its path."""
+    command = ("docker", "exec", "--interactive", server.id, "sh", "-c", f"cat >{path}")
+    subprocess.run(command, input=content, check=True)
+    return path
+
+
+def until(holds: Callable[[], bool], seconds: float = 90) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
