@@ -7,6 +7,7 @@ Idempotent: a second run finds everything in place. SSH itself is closed to root
 import json
 from io import StringIO
 
+from pyinfra.api.operation import OperationMeta
 from pyinfra.context import host
 from pyinfra.facts.server import Command
 from pyinfra.operations import apt, files, server, systemd
@@ -29,7 +30,7 @@ COMPOSE = told("docker compose version >/dev/null 2>&1 && echo yes || echo no") 
 TIME = told("command -v chronyd ntpd || ls /lib/systemd/systemd-timesyncd 2>/dev/null || echo no")
 
 
-def put(name: str, path: str, text: str, mode: str = "644") -> object:
+def put(name: str, path: str, text: str, mode: str = "644") -> OperationMeta:
     """Put a file of ours in its place; none of them is a secret."""
     return files.put(
         name=name,
@@ -89,7 +90,7 @@ if SYSTEMD:
         name="Start Docker again with its new settings",
         service="docker.service",
         restarted=True,
-        _if=logs.did_change,  # type: ignore[attr-defined]  # an operation's result has it
+        _if=logs.did_change,
         **SUDO,
     )
 elif told("docker version >/dev/null 2>&1 && echo yes || echo no") == "no":
@@ -110,22 +111,21 @@ if told(f"{checks} >/dev/null 2>&1 && echo yes || echo no") == "no":
 keep = json.dumps({"keep": int(host.data.backup_keep)}) + "\n"
 put("Say how many backups are kept", f"{ROOT}/backup.json", keep)
 wanted = scheduled.files(ROOT, digest, host.data.backup_every, systemd=SYSTEMD)
-for path, text in wanted.items():
-    put(f"Do by itself: {path}", path, text)
+written = [put(f"Do by itself: {path}", path, text) for path, text in wanted.items()]
 if SYSTEMD:
+    systemd.daemon_reload(
+        name="Have systemd read its units again",
+        _if=lambda: any(one.did_change() for one in written),
+        **SUDO,
+    )
     for path in filter(scheduled.enabled, wanted):
         unit = path.rpartition("/")[2]
+        timer = unit.endswith(".timer")
         systemd.service(
-            name=f"Enable {unit}",
-            service=unit,
-            enabled=True,
-            running=True if unit.endswith(".timer") else None,
-            daemon_reload=True,
-            **SUDO,
+            name=f"Enable {unit}", service=unit, enabled=True, running=timer or None, **SUDO
         )
-    if not host.data.backup_every and told(
-        f"ls {scheduled.UNITS}/herald-backup.timer 2>/dev/null || :"
-    ):
+    there = told(f"ls {scheduled.UNITS}/herald-backup.timer 2>/dev/null || :")
+    if there and not host.data.backup_every:
         server.shell(name="Back up no more by itself", commands=[scheduled.STOP_BACKUPS], **SUDO)
 elif told("pgrep -x cron >/dev/null && echo yes || echo no") == "no":
     server.shell(name="Start cron", commands=[scheduled.START_CRON], **SUDO)

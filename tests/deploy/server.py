@@ -43,7 +43,9 @@ class Server:
     """One test server; gone, with all its data, when the context is left."""
 
     def __init__(self, folder: Path, image: str = READY) -> None:
+        folder.mkdir(exist_ok=True)
         self.image = image
+        self.folder = folder
         self.key = folder / "id_ed25519"
         self.known_hosts = folder / "known_hosts"
         self.id = ""
@@ -90,6 +92,17 @@ class Server:
         """Whether shell text on the server exits with 0."""
         command = ("docker", "exec", self.id, "sh", "-c", script)
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    def address(self) -> str:
+        """Return its address on the network that it shares with other containers."""
+        form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+        return docker("inspect", "--format", form, self.id).strip()
+
+    def load(self, image: str) -> None:
+        """Give its engine an image of this machine's."""
+        with subprocess.Popen(("docker", "save", image), stdout=subprocess.PIPE) as save:
+            command = ("docker", "exec", "--interactive", self.id, "docker", "load")
+            subprocess.run(command, stdin=save.stdout, capture_output=True, check=True)
 
     def sh(self, script: str) -> str:
         """Run shell text on the server, as root and past SSH, and return what it printed."""

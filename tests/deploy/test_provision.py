@@ -30,20 +30,28 @@ for port in {1}:
 """
 
 
-@pytest.fixture(scope="module")
-def server(servers_can_be_made: None, folder: Path) -> Iterator[Server]:
-    """A server without Docker."""
-    with Server(folder, BARE) as one:
+@pytest.fixture(scope="module", params=[BARE, SYSTEMD])
+def server(
+    servers_can_be_made: None, folder: Path, request: pytest.FixtureRequest
+) -> Iterator[Server]:
+    """A server without Docker: Debian 13 without an init system, Debian 12 with systemd."""
+    with Server(folder / request.param.rpartition(":")[2], request.param) as one:
         yield one
 
 
 @pytest.fixture(scope="module")
-def project(folder: Path, server: Server) -> Project:
+def project(server: Server) -> Project:
     """A clone whose inventory names the user that provision makes."""
-    made = Project(folder, "http://127.0.0.1:1")
+    made = Project(server.folder, "http://127.0.0.1:1")
     made.servers["staging"] = server
     # Swap would be the whole machine's, not the container's.
-    made.data = {"ssh_user": "deploy", "swap_megabytes": 0}
+    made.data = {
+        "ssh_user": "deploy",
+        "swap_megabytes": 0,
+        "firewall_ports": [8443],
+        "backup_every": "daily",
+        "backup_keep": 3,
+    }
     return made
 
 
@@ -89,9 +97,9 @@ def test_a_system_that_is_not_supported_is_refused(project: Project, server: Ser
     assert "supported are: debian 12" in told
 
 
-def test_a_wrong_key_is_refused(project: Project, folder: Path) -> None:
+def test_a_wrong_key_is_refused(project: Project, server: Server) -> None:
     """One line names the server and what ssh said."""
-    wrong = folder / "wrong"
+    wrong = server.folder / "wrong"
     wrong.write_text("no key at all")
     wrong.chmod(0o600)
     project.data["ssh_key"] = str(wrong)

@@ -3,7 +3,9 @@
 import json
 import subprocess
 
-from deploy import server_files
+import pytest
+
+from deploy import scheduled, server_files
 
 
 def test_the_firewall_is_a_program_that_the_shell_understands() -> None:
@@ -24,14 +26,25 @@ def test_another_set_of_ports_is_another_firewall() -> None:
 
 def test_boot_finishes_what_a_cut_over_began() -> None:
     """With systemd after Docker and only where there is something to do; without it by cron."""
-    units = server_files.at_boot("/srv/herald", "abc", systemd=True)
-    path, text = units["recover"]
-    assert path == "/etc/systemd/system/herald-recover.service"
+    units = scheduled.files("/srv/herald", "abc", "", systemd=True)
+    text = units["/etc/systemd/system/herald-recover.service"]
     assert "After=docker.service" in text
-    assert "ConditionPathExists=/srv/herald/state/journal.json" in text
-    ((path, text),) = server_files.at_boot("/srv/herald", "abc", systemd=False).values()
+    for name in ("journal", "restore"):
+        assert f"ConditionPathExists=|/srv/herald/state/{name}.json" in text
+    ((path, text),) = scheduled.files("/srv/herald", "abc", "", systemd=False).items()
     assert path == "/etc/cron.d/herald"
-    assert all(line.startswith("@reboot root /") for line in text.splitlines())
+    assert [line.split()[0] for line in text.splitlines()[1:]] == ["@reboot", "@reboot"]
+
+
+@pytest.mark.parametrize("systemd", [True, False])
+def test_data_is_backed_up_by_itself_only_where_that_is_wanted(*, systemd: bool) -> None:
+    """And as often as the inventory says."""
+    without = "".join(scheduled.files("/srv/herald", "abc", "", systemd=systemd).values())
+    assert "backup" not in without
+    for every in scheduled.EVERY:
+        text = "".join(scheduled.files("/srv/herald", "abc", every, systemd=systemd).values())
+        assert (f"OnCalendar={every}\n" if systemd else f"\n@{every} root ") in text
+        assert "--who timer backup --wait" in text
 
 
 def test_docker_keeps_containers_running_while_it_restarts_itself() -> None:
