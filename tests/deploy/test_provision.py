@@ -10,7 +10,7 @@ import pytest
 
 from deploy.bundle import agent
 from tests.deploy.project import Project
-from tests.deploy.server import BARE, Server, docker
+from tests.deploy.server import BARE, SYSTEMD, Server, docker
 
 pytestmark = pytest.mark.timeout(1200)
 HOST = "host=staging"
