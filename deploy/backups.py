@@ -75,8 +75,8 @@ def restore(host: Host, who: str, source: str, say: Say, *, dry: bool) -> int:
             return followed(remote, ("--who", who, "begin-restore", name), say)
 
 
-def check_new(host: Host, current: str | None, source: str) -> None:
-    """Make sure that a host has no data that a backup would replace, and that the backup is whole.
+def check_new(host: Host, current: str | None, source: str) -> dict[str, Any]:
+    """Make sure that a host has no data that a backup would replace; return the backup's facts.
 
     Raises:
         DeployError: It has, or the backup is not.
@@ -85,7 +85,7 @@ def check_new(host: Host, current: str | None, source: str) -> None:
         raise UsageError(
             f"{host.name} runs {current} already: deploy without from=, then make restore"
         )
-    checked(Path(source))
+    return checked(Path(source))
 
 
 def seed(remote: Remote, release: str, source: str, who: str, say: Say) -> None:

@@ -82,8 +82,7 @@ def deploy(host: Host, prepared: Prepared, say: Say, *, data: str, dry: bool) ->
     release = release_for(host, prepared)
     with Remote(host) as remote:
         found = remote.status(prepared.plan.project, first=commands.preflight(host))
-        if data:
-            backups.check_new(host, found["current"], data)
+        backup = backups.check_new(host, found["current"], data) if data else None
         if (
             found["content"] == release.content
             and not found["as_released"]
@@ -95,6 +94,8 @@ def deploy(host: Host, prepared: Prepared, say: Say, *, data: str, dry: bool) ->
         images.check_space(missing, found["free_bytes"])
         if dry:
             tell_plan(release, found, missing, say)
+            if backup:
+                say(f"would start with the backup of {backup['at']}")
             return 0
         with locked(remote, prepared.who, f"deploy of {release.name}"):
             if missing:

@@ -1,5 +1,6 @@
 """Redis' data: a snapshot of one moment to a file, and a file in place of what is there."""
 
+import os
 import time
 from pathlib import Path
 
@@ -66,6 +67,20 @@ def ask(container: str, *lines: str) -> list[str]:
     command = ("docker", "exec", "-i", container, "sh", "-c", OPERATOR, "sh")
     told = docker.run(*command, stdin="".join(f"{line}\n" for line in lines).encode())
     return [line for line in told.splitlines() if line.strip()] or [""]
+
+
+def check(image: str, path: Path) -> None:
+    """Make sure that Redis can read a snapshot.
+
+    Raises:
+        AgentError: It cannot.
+    """
+    isolated = ("docker", "run", "--rm", "--network", "none", "--user", "0:0", "--read-only")
+    place = ("--volume", f"{path}:/dump.rdb:ro", "--entrypoint", "redis-check-rdb", image)
+    try:
+        docker.run(*isolated, *place, "/dump.rdb", timeout=WITHIN)
+    except AgentError:
+        raise AgentError(f"{path} is no snapshot that Redis can read", os.EX_DATAERR) from None
 
 
 def load(project: str, container: str, path: Path) -> None:

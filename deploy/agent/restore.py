@@ -46,7 +46,7 @@ def restore(layout: Layout, release: Release, name: str, audit: Audit) -> None:
             failed, and today's data is in place again.
     """
     fits(release, checked(layout, name))
-    stores(release)
+    stores(release)  # all of them run
     running = [one.id for one in writers(release)]
     begin(layout, {"release": release.name, "backup": name, "first": False, "ran": running})
     finish(layout, audit)
@@ -68,14 +68,19 @@ def seed(layout: Layout, release: Release, name: str, audit: Audit) -> None:
 
 
 def fits(release: Release, folder: Path) -> None:
-    """Make sure that a backup has the file of each data store.
+    """Make sure that a backup has a file for each data store, and one that Redis can read.
 
     Raises:
-        AgentError: It lacks one.
+        AgentError: It has not.
     """
     for service, facts in release.services.items():
-        if facts["data"] and not (folder / FILES[facts["data"]]).is_file():
+        if not facts["data"]:
+            continue
+        path = folder / FILES[facts["data"]]
+        if not path.is_file():
             raise AgentError(f"backup {folder.name} has nothing for {service}", os.EX_DATAERR)
+        if facts["data"] == "redis":
+            redis_store.check(facts["image"], path)
 
 
 def writers(release: Release) -> list[docker.Container]:
@@ -103,11 +108,14 @@ def finish(layout: Layout, audit: Audit) -> bool:
         return False
     release = Release.load(layout.release(facts["release"]))
     try:
-        put(layout, release, facts, audit)
+        if not facts.get("placed"):
+            put(layout, release, facts, audit)
     except AgentError as error:
         back = go_back(layout, release, facts)
-        audit.note("failed", f"restore failed: {error}; {back}", reason=str(error))
+        audit.note("failed", reason=str(error))
         raise AgentError(f"the backup could not be put in place: {error}; {back}") from None
+    # From here on there is new data, which nobody may replace by the backup again.
+    write_json(layout.restoring, {**facts, "placed": True})
     start(release, facts["ran"])
     remove_durably(layout.restoring)
     audit.note("restored", f"the data of backup {facts['backup']} is in place")

@@ -84,6 +84,12 @@ class Project:
         assert code == 0, f"{' '.join(words)} exited with {code}:\n{told}"
         return told
 
+    def commit(self, message: str) -> None:
+        """Commit everything that was changed in the checkout."""
+        who = ("-c", "user.name=tests", "-c", "user.email=tests@example.org")
+        git = ("git", *who, "commit", "--quiet", "--all", "--message", message)
+        subprocess.run(git, cwd=self.checkout, check=True)
+
     def set_secrets(self) -> None:
         """Make the environment's secrets."""
         self.succeed("secrets", "env=staging", "set=TELEGRAM_BOT_TOKEN", stdin=TOKEN)
