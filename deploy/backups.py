@@ -151,14 +151,15 @@ def unpack(stream: IO[bytes], folder: Path) -> None:
 def send(remote: Remote, folder: Path, say: Say) -> str:
     """Put a backup of a folder here on the host; return its name there.
 
-    The name has a digest of the backup in it, so that the same one is sent once and never takes
+    The name has its moment and a digest of it, so that the same one is sent once, and none takes
     another one's place.
 
     Raises:
         DeployError: The backup is damaged, or could not be sent.
     """
     facts = checked(folder)
-    name = f"{folder.resolve().name}-{digest(folder / FACTS)[:8]}"
+    moment = str(facts["at"]).replace("-", "").replace(":", "")
+    name = f"{moment}-{digest(folder / FACTS)[:8]}"
     if name in remote.status("")["backups"]:
         return name
     say(f"sending {size(folder, facts)} bytes")
