@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from deploy.agent import docker
 from deploy.agent.layout import AgentError, Layout
+from deploy.agent.prune import own_tag, tags
 from deploy.agent.release import Release, missing_images, missing_secrets
 
 
@@ -22,6 +23,7 @@ def differences(layout: Layout) -> Iterator[str]:
         yield "a cut-over is unfinished; the next deploy undoes or finishes it"
     yield from (f"{name}: its image is gone" for name in missing_images(release))
     yield from (f"secret {name}: its file is gone" for name in missing_secrets(release, layout))
+    yield from retagged(release)
     there = docker.containers(release.project)
     wanted = release.stack.hashes()
     for name, service in release.services.items():
@@ -33,6 +35,17 @@ def differences(layout: Layout) -> Iterator[str]:
     for one in there:
         if one.service not in release.services:
             yield f"{one.name}: the release has no such service"
+
+
+def retagged(release: Release) -> Iterator[str]:
+    """Yield one line for each image whose name of ours belongs to another one, or to none."""
+    there = dict(tags(release.project))
+    for name, service in release.services.items():
+        tag = own_tag(release.project, name, service["image"])
+        if tag not in there:
+            yield f"{name}: {tag} is gone"
+        elif there[tag] != service["image"]:
+            yield f"{name}: {tag} is another image"
 
 
 def of_container(one: docker.Container, wanted: str, service: dict[str, object]) -> Iterator[str]:

@@ -43,5 +43,9 @@ def tags(project: str) -> list[tuple[str, str]]:
 
 def tag(project: str, service: str, image: str) -> None:
     """Name an image as ours, so that clearing away what nobody named leaves it alone."""
-    digest = image.removeprefix("sha256:")[:12]
-    docker.run("docker", "tag", image, f"{project}/{service}:{digest}")
+    docker.run("docker", "tag", image, own_tag(project, service, image))
+
+
+def own_tag(project: str, service: str, image: str) -> str:
+    """Return the name that we give to an image."""
+    return f"{project}/{service}:{image.removeprefix('sha256:')[:12]}"
