@@ -1,7 +1,5 @@
 """A test server, a simulator that it can reach, and a clone to deploy from; one for each module."""
 
-import ipaddress
-import json
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -11,8 +9,8 @@ import pytest
 
 from deploy import checkout
 from tests.deploy.project import Project
-from tests.deploy.server import Server, docker
-from tests.processes import Service, simulator, url_of
+from tests.deploy.server import Server
+from tests.deploy.telegram import reachable_simulator
 
 
 @pytest.fixture(scope="session")
@@ -24,14 +22,7 @@ def servers_can_be_made() -> None:
 @pytest.fixture(scope="module")
 def telegram() -> Iterator[str]:
     """The address of a simulator that containers on a test server reach, as we do."""
-    (bridge,) = json.loads(docker("network", "inspect", "bridge"))
-    subnet = ipaddress.ip_network(bridge["IPAM"]["Config"][0]["Subnet"])
-    gateway = str(next(subnet.hosts()))
-    sim: Service = simulator(limits=False)
-    sim.variables["SIM_HOST"] = gateway
-    url = url_of(sim).replace("127.0.0.1", gateway)
-    with sim:
-        sim.wait_for(f"{url}/health")
+    with reachable_simulator() as url:
         yield url
 
 

@@ -24,6 +24,8 @@ class Project:
         self.telegram = telegram
         self.settings: dict[str, str] = dict(SETTINGS)
         self.data: dict[str, Any] = {}
+        self.own: dict[str, dict[str, Any]] = {}
+        self.variables: dict[str, str] = {}
         self.servers: dict[str, Server] = {}
         git = ("git", "clone", "--quiet", str(checkout.ROOT), str(self.checkout))
         subprocess.run(git, check=True)
@@ -43,6 +45,7 @@ class Project:
                     "ssh_known_hosts_file": str(server.known_hosts),
                     "settings": settings,
                     **self.data,
+                    **self.own.get(name, {}),
                 },
             )
             for name, server in self.servers.items()
@@ -57,6 +60,7 @@ class Project:
             "HERALD_SECRETS": str(self.folder / "vault"),
             "HERALD_AGE_KEY": str(self.folder / "age.key"),
             "PYTHONPATH": str(self.checkout),
+            **self.variables,
         }
 
     def start(self, *words: str) -> "subprocess.Popen[str]":
@@ -90,6 +94,6 @@ class Project:
         git = ("git", *who, "commit", "--quiet", "--all", "--message", message)
         subprocess.run(git, cwd=self.checkout, check=True)
 
-    def set_secrets(self) -> None:
+    def set_secrets(self, token: str = TOKEN) -> None:
         """Make the environment's secrets."""
-        self.succeed("secrets", "env=staging", "set=TELEGRAM_BOT_TOKEN", stdin=TOKEN)
+        self.succeed("secrets", "env=staging", "set=TELEGRAM_BOT_TOKEN", stdin=token)
