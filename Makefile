@@ -22,7 +22,7 @@ part ?=
 
 # What was given on the command line as name=value goes to the deploy verbs as it is.
 DEPLOY := $(RUN) -m deploy
-GIVEN = $(filter-out PYTHON=%,$(MAKEOVERRIDES))
+GIVEN = $(filter-out PYTHON=% REGISTRY=%,$(MAKEOVERRIDES))
 
 .PHONY: help demo tests chaos bench lint typecheck format
 .PHONY: sync-services explain secrets generate-from-spec events-breaking
@@ -83,13 +83,13 @@ log: ## Follow the logs of one service, or of all [service=NAME]
 dead-letters: ## Show, replay or drop what could not be published or handled [do="replay all"]
 	@$(RUN) -m infra.dev.dead_letters $(do)
 
-lock: ## Lock the dependencies by hash [upgrade=1], or a server against deploys [host=… reason=…]
+lock: ## Lock the dependencies by hash [upgrade=1], or a server against deploys [host=… reason=… dry=1]
 	@$(if $(host)$(env),$(DEPLOY) lock $(GIVEN),$(PYTHON) -m infra.dev.lock $(if $(upgrade),--upgrade))
 
 provision: ## Make a bare server ready [host=NAME | env=NAME, dry=1]
 	@$(DEPLOY) provision $(GIVEN)
 
-deploy: ## Release this checkout on servers [host=NAME | env=NAME, dry=1]
+deploy: ## Release this checkout on servers [host=NAME | env=NAME, from=FOLDER dry=1 REGISTRY=ADDRESS]
 	@$(DEPLOY) deploy $(GIVEN)
 
 rollback: ## Go back to the previous release [host=… to=RELEASE dry=1]
@@ -101,7 +101,7 @@ status: ## What runs on a server; exits with 2 where it is not as released [host
 logs: ## What a server's containers have written [host=… service=NAME lines=100 follow=1]
 	@$(DEPLOY) logs $(GIVEN)
 
-exec: ## Run a command in a server's container [host=… service=NAME command="…"]
+exec: ## Run a command in a server's container [host=… service=NAME command="…" dry=1]
 	@$(DEPLOY) exec $(GIVEN)
 
 releases: ## The releases that a server keeps [host=…]
@@ -113,11 +113,11 @@ audit: ## What was done on a server, as JSON lines [host=…]
 drift: ## What differs from the release; exits with 2 where something does [host=…]
 	@$(DEPLOY) drift $(GIVEN)
 
-unlock: ## Let everybody deploy to a server again [host=…]
+unlock: ## Let everybody deploy to a server again [host=… dry=1]
 	@$(DEPLOY) unlock $(GIVEN)
 
-backup: ## Save a server's Redis and PostgreSQL, on the server [host=…]
+backup: ## Save a server's Redis and PostgreSQL, on the server and here too [host=… to=FOLDER dry=1]
 	@$(DEPLOY) backup $(GIVEN)
 
-restore: ## Put a backup in place of a server's data [host=… from=BACKUP]
+restore: ## Put a backup in place of a server's data [host=… from=BACKUP|FOLDER dry=1]
 	@$(DEPLOY) restore $(GIVEN)

@@ -52,8 +52,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--server",
         action="store_true",
-        help="also make the servers that deploy tests deploy to: herald-test-server:bare, Debian "
-        "with sshd, and herald-test-server:trixie, which has a Docker engine of its own besides",
+        help="also make what deploy tests deploy to: herald-test-server:bare, Debian with sshd, "
+        "herald-test-server:trixie, which has a Docker engine of its own besides, "
+        "herald-test-server:bookworm, Debian 12 with systemd, and herald-test-registry:trixie",
     )
     try:
         return parser.parse_args()
