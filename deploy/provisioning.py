@@ -126,7 +126,7 @@ def steps(  # noqa: PLR0913 - two views of one host, and the options of the verb
     with tempfile.TemporaryDirectory(prefix="herald-provision-") as folder:
         inventory = Path(folder, "inventory.py")
         inventory.write_text(f"hosts = [({host.name!r}, {data!r})]\n", encoding="utf-8")
-        command = [sys.executable, "-m", "pyinfra", "-y", *(["--dry"] if dry else [])]
+        command = [sys.executable, "-m", "pyinfra", "--dry" if dry else "--yes"]
         environment = {**os.environ, "PYTHONPATH": str(checkout.ROOT), "PYINFRA_PROGRESS": "off"}
         say("looking at the server" if dry else "setting up the server")
         result = subprocess.run(

@@ -177,6 +177,20 @@ def test_a_restore_that_is_killed_is_done_again_by_the_next_deploy(
     wait_until_there(server, traffic.sent)
 
 
+def test_a_restore_that_died_at_its_very_end_is_not_done_again(
+    project: Project, server: Server, traffic: Traffic
+) -> None:
+    """The services ran already: what they have stored since stays, at the next boot too."""
+    running = server.sh("docker ps -q --no-trunc").split()
+    release = server.sh("basename $(readlink -f /srv/herald/current)").strip()
+    facts = {"release": release, "backup": backups(server)[0], "first": False, "ran": running}
+    marker = json.dumps({**facts, "placed": True})
+    server.sh(f"echo '{marker}' >/srv/herald/state/restore.json")
+    server.sh("python3 /srv/herald/agent.pyz --root /srv/herald --who boot recover")
+    assert not server.succeeds("test -e /srv/herald/state/restore.json")
+    wait_until_there(server, traffic.sent)
+
+
 def test_another_redis_is_backed_up_first_and_keeps_everything(
     project: Project, server: Server, traffic: Traffic
 ) -> None:

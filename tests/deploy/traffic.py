@@ -66,4 +66,5 @@ def wait_until_there(server: Server, wanted: Sequence[str]) -> None:
         assert not found - expected, f"doubled or strange: {found - expected}"
         assert time.monotonic() < deadline, f"lost: {expected - found}"
         time.sleep(0.3)
-    assert stream(server) == expected
+    found = stream(server)
+    assert found == expected, f"lost: {expected - found}, doubled or strange: {found - expected}"
