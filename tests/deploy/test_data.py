@@ -41,8 +41,8 @@ def load(traffic: Traffic) -> Iterator[None]:
     over = threading.Event()
 
     def write() -> None:
-        while not over.wait(0.05):
-            traffic.write(5, "load")
+        while not over.wait(0.1):
+            traffic.write(2, "load")
 
     thread = threading.Thread(target=write)
     thread.start()

@@ -63,8 +63,15 @@ def wait_until_there(server: Server, wanted: Sequence[str]) -> None:
     deadline = time.monotonic() + ARRIVES_WITHIN
     expected = Counter(wanted)
     while (found := table(server)) != expected:
-        assert not found - expected, f"doubled or strange: {found - expected}"
-        assert time.monotonic() < deadline, f"lost: {expected - found}"
+        if found - expected or time.monotonic() > deadline:
+            break
         time.sleep(0.3)
-    found = stream(server)
-    assert found == expected, f"lost: {expected - found}, doubled or strange: {found - expected}"
+    compare("table", table(server), expected)
+    compare("stream", stream(server), expected)
+
+
+def compare(place: str, found: Counter[str], expected: Counter[str]) -> None:
+    """Hold a place to what is expected there."""
+    lost, more = expected - found, found - expected
+    assert not lost, f"lost, not in the {place}: {sorted(lost)[:5]} of {lost.total()}"
+    assert not more, f"doubled or strange in the {place}: {sorted(more)[:5]} of {more.total()}"
