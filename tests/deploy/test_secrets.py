@@ -81,8 +81,8 @@ def test_no_secret_leaks_from_provision_to_backup(
         told += project.succeed("backup", HOST, "verbose=1", f"to={folder / 'copies'}")
         for verb in ("status", "logs", "audit", "drift", "releases"):
             told += project.succeed(verb, HOST, "verbose=1")
-    assert there.found == []
-    assert here.found == []
+    assert there.found == [], there.found
+    assert here.found == [], here.found
     assert in_text(told, hidden) == []
     assert on_server(server, hidden) == []
     assert list(temporary(folder).iterdir()) == []
