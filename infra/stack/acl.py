@@ -11,6 +11,10 @@ from hashlib import sha256
 
 from infra.stack.plan import Infrastructure, Plan, Service
 
+NOBODY = "user default off resetpass ~* &* +@all"
+"""Nobody can be the default user, but Redis reads its append-only file with that user's rights.
+Without them it leaves out whatever a script or a transaction wrote, and only its log says so
+(github.com/redis/redis/issues/14541, github.com/valkey-io/valkey/issues/3983)."""
 OPERATOR = "operator"
 CONNECT = ("+ping", "+hello", "+auth", "+select", "+client|setinfo", "+client|setname")
 SCRIPTS = ("+eval", "+evalsha", "+script|load")
@@ -35,7 +39,7 @@ def acl_file(plan: Plan, redis: Infrastructure, passwords: Mapping[str, str]) ->
     users = {service.name: rules(service) for service in plan.services if uses(service, redis)}
     users[OPERATOR] = ("~*", "&*", "+@all")
     lines = [f"user {name} on {_hashed(passwords[name])} {' '.join(users[name])}" for name in users]
-    return "\n".join(["user default off", *lines]) + "\n"
+    return "\n".join([NOBODY, *lines]) + "\n"
 
 
 def uses(service: Service, redis: Infrastructure) -> bool:

@@ -145,8 +145,10 @@ def test_what_the_graph_does_not_give_is_refused(
 
 
 def test_nobody_gets_in_without_a_password(users: dict[str, str]) -> None:
-    """The default user is off."""
+    """The default user is off, and no password is its own."""
     assert "authenticat" in refused(users["nobody"], "PING").lower()
+    guessed = users["nobody"].replace("//", "//default:default@")
+    assert "invalid" in refused(guessed, "PING").lower()
 
 
 def test_a_password_opens_one_account_only(users: dict[str, str]) -> None:
