@@ -78,12 +78,9 @@ def cron(root: str, rules: str, every: str) -> str:
 def units(root: str, rules: str, every: str) -> dict[str, str]:
     """Return systemd's units; the last word of a path is what is to be enabled."""
     work = works(root, rules)
-    unfinished = "".join(
-        f"ConditionPathExists=|{root}/state/{name}.json\n" for name in ("journal", "restore")
-    )
     order = {
         "firewall": "Before=docker.service\n",
-        "recover": f"After=docker.service\n{unfinished}",
+        "recover": f"After=docker.service\nConditionPathExists={root}/agent.pyz\n",
         "backup": f"After=docker.service\nConditionPathExists={root}/current\n",
     }
     found = {

@@ -25,12 +25,11 @@ def test_another_set_of_ports_is_another_firewall() -> None:
 
 
 def test_boot_finishes_what_a_cut_over_began() -> None:
-    """With systemd after Docker and only where there is something to do; without it by cron."""
+    """With systemd after Docker, and only where a release was ever begun; without it by cron."""
     units = scheduled.files("/srv/herald", "abc", "", systemd=True)
     text = units["/etc/systemd/system/herald-recover.service"]
     assert "After=docker.service" in text
-    for name in ("journal", "restore"):
-        assert f"ConditionPathExists=|/srv/herald/state/{name}.json" in text
+    assert "ConditionPathExists=/srv/herald/agent.pyz" in text
     ((path, text),) = scheduled.files("/srv/herald", "abc", "", systemd=False).items()
     assert path == "/etc/cron.d/herald"
     assert [line.split()[0] for line in text.splitlines()[1:]] == ["@reboot", "@reboot"]
