@@ -60,13 +60,17 @@ def push(repository: str, image: str) -> str:
         UnavailableError: The registry does not take it; the message is what Docker said.
     """
     name = f"{repository}:{short(image)}"
-    for words in (("image", "tag", image, name), ("image", "push", "--quiet", name)):
-        result = docker(("docker", *words), b"", verbose=False)
-        if result.returncode:
-            told = result.stdout.decode(errors="replace").strip().splitlines()
-            raise UnavailableError(f"{name} cannot be pushed: {(told or ['no reason given'])[-1]}")
-    inspect = ("docker", "image", "inspect", "--format", "{{json .RepoDigests}}", name)
-    digests: list[str] = json.loads(docker(inspect, b"", verbose=False).stdout)
+    inspect = ("image", "inspect", "--format", "{{json .RepoDigests}}", name)
+    try:
+        for words in (("image", "tag", image, name), ("image", "push", "--quiet", name), inspect):
+            told = docker(("docker", *words), b"", verbose=False)
+            if told.returncode:
+                lines = told.stdout.decode(errors="replace").strip().splitlines() or ["no reason"]
+                raise UnavailableError(f"{name} cannot be pushed: {lines[-1]}")
+    finally:
+        # This machine keeps the image under its own name.
+        docker(("docker", "image", "rm", name), b"", verbose=False)
+    digests: list[str] = json.loads(told.stdout)
     return next(one for one in digests if one.startswith(f"{repository}@"))
 
 
