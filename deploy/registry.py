@@ -60,18 +60,25 @@ def push(repository: str, image: str) -> str:
         UnavailableError: The registry does not take it; the message is what Docker said.
     """
     name = f"{repository}:{short(image)}"
-    inspect = ("image", "inspect", "--format", "{{json .RepoDigests}}", name)
     try:
-        for words in (("image", "tag", image, name), ("image", "push", "--quiet", name), inspect):
-            told = docker(("docker", *words), b"", verbose=False)
-            if told.returncode:
-                lines = told.stdout.decode(errors="replace").strip().splitlines() or ["no reason"]
-                raise UnavailableError(f"{name} cannot be pushed: {lines[-1]}")
+        succeed(name, "image", "tag", image, name)
+        succeed(name, "image", "push", "--quiet", name)
+        told = succeed(name, "image", "inspect", "--format", "{{json .RepoDigests}}", name)
     finally:
         # This machine keeps the image under its own name.
         docker(("docker", "image", "rm", name), b"", verbose=False)
-    digests: list[str] = json.loads(told.stdout)
+    digests: list[str] = json.loads(told)
     return next(one for one in digests if one.startswith(f"{repository}@"))
+
+
+def succeed(name: str, *words: str) -> str:
+    """Return what a command of Docker's says that has to do with pushing an image."""
+    result = docker(("docker", *words), b"", verbose=False)
+    told = result.stdout.decode(errors="replace").strip()
+    if result.returncode:
+        why = (told.splitlines() or ["Docker gave no reason"])[-1]
+        raise UnavailableError(f"{name} cannot be pushed: {why}")
+    return told
 
 
 def pull(remote: Remote, project: str, service: str, reference: str, image: str) -> str:
