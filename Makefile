@@ -17,7 +17,6 @@ seed ?=
 base ?= origin/main
 json ?=
 rounds ?=
-seconds ?=
 part ?=
 
 # What was given on the command line as name=value goes to the deploy verbs as it is.
@@ -35,14 +34,14 @@ help: ## List every target
 demo: ## Run the whole stack here with an offline Telegram: no token, no Docker, no root
 	@$(RUN) -m demo
 
-tests: ## Run the test suites [suite=tg_bot|backend|telegram_sim|shared|infra|demo|docker|integration|e2e|deploy]
+tests: ## Run the test suites [suite=tg_bot|backend|telegram_sim|shared|infra|demo|docker|chaos|integration|e2e|deploy]
 	@$(RUN) -m infra.dev.suites $(suite)
 
 chaos: ## Kill every part under load and check that nothing is lost [minutes=60] [seed=N]
 	@$(RUN) -m tests.chaos $(if $(minutes),--minutes $(minutes)) $(if $(seed),--seed $(seed))
 
-bench: ## Measure Herald beside its peers, in minutes [json=1, rounds=N, seconds=N, part=publish|drain|consume|sync]
-	@$(RUN) -m tests.benchmarks $(if $(json),--json) $(if $(rounds),--rounds $(rounds)) $(if $(seconds),--seconds $(seconds)) $(part)
+bench: ## Measure Herald beside its peers, in minutes [json=1, rounds=N, part=publish|drain|consume|sync]
+	@$(RUN) -m tests.benchmarks $(if $(json),--json) $(if $(rounds),--rounds $(rounds)) $(part)
 
 lint: ## Check style, shell, Dockerfiles, schemas and drift of everything generated
 	@$(RUN) -m infra.dev.lint

@@ -53,6 +53,7 @@ KNOWN = (
     Suite("telegram_sim", "services/telegram_sim/tests"),
     Suite("backend", "services/backend/tests", needs_docker=True),
     Suite("docker", "tests/docker", needs_docker=True),
+    Suite("chaos", "tests/chaos"),
     Suite("integration", "tests/integration", needs_docker=True),
     Suite("e2e", "tests/e2e", needs_docker=True),
     Suite("deploy", "tests/deploy", needs_docker=True),

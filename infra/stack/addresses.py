@@ -1,6 +1,8 @@
 """How a reference reads inside the Compose networks."""
 
-from infra.stack.plan import Infrastructure, Plan, Reference, Service
+from collections.abc import Iterable
+
+from infra.stack.plan import Infrastructure, Overlay, Plan, Reference, Service
 
 POSTGRES_USER = "herald"
 
@@ -45,3 +47,21 @@ def find(plan: Plan, name: str) -> Service | Infrastructure:
         if part.name == name:
             return part
     return plan.service(name)
+
+
+def stand_ins(plan: Plan, overlay: Overlay, profiles: Iterable[str] = ()) -> dict[str, str]:
+    """Return the variables to set for Compose because something stands in for the real thing.
+
+    Where a service that `provides` values runs, those values win over .env and defaults; in the
+    tests the infrastructure has a throw-away password. The demo, which has addresses of its own,
+    reads `provides` instead.
+    """
+    infrastructure = plan.infrastructure if overlay == "tests" else ()
+    passwords = {one.name: "tests-only" for part in infrastructure for one in part.variables}
+    return passwords | {
+        provided.name: (
+            in_compose(plan, provided.reference) if provided.reference else provided.value or ""
+        )
+        for service in plan.running(overlay, profiles)
+        for provided in service.provides
+    }

@@ -222,22 +222,3 @@ class Plan:
             if overlay in service.overlays
             and (overlay != "dev" or not service.profiles or active & set(service.profiles))
         )
-
-    def stand_ins(self, overlay: Overlay, profiles: Iterable[str] = ()) -> dict[str, str]:
-        """Return the variables to set for Compose because something stands in for the real thing.
-
-        Where a service that `provides` values runs, those values win over .env and defaults; in
-        the tests the infrastructure has a throw-away password. The demo, which has addresses of
-        its own, reads `provides` instead.
-        """
-        from infra.stack.addresses import in_compose  # noqa: PLC0415  the two know each other
-
-        infrastructure = self.infrastructure if overlay == "tests" else ()
-        passwords = {one.name: "tests-only" for part in infrastructure for one in part.variables}
-        return passwords | {
-            provided.name: (
-                in_compose(self, provided.reference) if provided.reference else provided.value or ""
-            )
-            for service in self.running(overlay, profiles)
-            for provided in service.provides
-        }

@@ -28,7 +28,7 @@ def main() -> int:
         if "publish" in options.parts:
             publishing.measure(report, options.rounds, say)
         if "drain" in options.parts:
-            draining.measure(report, options.rounds, options.seconds, say)
+            draining.measure(report, options.rounds, say)
         if "consume" in options.parts:
             consuming.measure(report, options.rounds, say)
         if "sync" in options.parts:
@@ -62,14 +62,11 @@ def _options() -> argparse.Namespace:
         "--rounds", type=int, default=3, help="rounds of every measurement (default: 3)"
     )
     parser.add_argument(
-        "--seconds", type=float, default=3.0, help="length of one drain (default: 3)"
-    )
-    parser.add_argument(
         "parts", nargs="*", metavar="PART", help=f"what to measure: {', '.join(PARTS)}"
     )
     options = parser.parse_args()
-    if options.rounds < 1 or options.seconds <= 0:
-        parser.error("--rounds and --seconds must be greater than 0")
+    if options.rounds < 1:
+        parser.error("--rounds must be at least 1")
     unknown = set(options.parts) - set(PARTS)
     if unknown:
         parser.error(f"there is no part {unknown.pop()!r}; there are: {', '.join(PARTS)}")

@@ -70,6 +70,9 @@ def _of_worker(worker: Worker) -> list[Fault]:
     async def double(chance: random.Random) -> None:
         await worker.double(chance.uniform(1.5, 4.0))
 
+    async def freeze(chance: random.Random) -> None:
+        await worker.freeze(worker.absence + chance.uniform(1.0, 2.0))
+
     part = worker.name
     faults = [Fault(part, f"SIGKILL {point}", partial(at_point, point)) for point in worker.points]
     return [
@@ -78,6 +81,7 @@ def _of_worker(worker: Worker) -> list[Fault]:
         Fault(part, "three SIGKILLs", in_quick_succession),
         Fault(part, "SIGTERM under load", terminate),
         Fault(part, "two at once", double),
+        Fault(part, "frozen beside another", freeze),
     ]
 
 
@@ -145,11 +149,15 @@ def _of_telegram(rig: WholePath) -> list[Fault]:
     async def kill(chance: random.Random) -> None:
         await rig.kill_telegram(chance.uniform(0.0, 1.0))
 
-    async def fail(kind: str, chance: random.Random) -> None:
-        await rig.break_telegram(kind, chance.randint(1, 2))
+    async def fail(kind: str, method: str, chance: random.Random) -> None:
+        await rig.break_telegram(kind, method, chance.randint(1, 2))
 
-    kinds = ("lost", "broken", "reset", "error", "flood")
+    kinds, methods = ("lost", "broken", "reset", "error", "flood"), ("getUpdates", "sendMessage")
     return [
         Fault("telegram", "SIGKILL", kill),
-        *(Fault("telegram", f"{kind} getUpdates", partial(fail, kind)) for kind in kinds),
+        *(
+            Fault("telegram", f"{kind} {method}", partial(fail, kind, method))
+            for kind in kinds
+            for method in methods
+        ),
     ]

@@ -5,6 +5,8 @@ from Telegram to the table.
 """
 
 import asyncio
+import os
+import signal
 import sqlite3
 import sys
 import tempfile
@@ -31,6 +33,8 @@ GROUP = "backend"
 POINT_TIMEOUT = 90.0
 """Seconds in which a process under load must pass a point."""
 SIGTERM_TIMEOUT = 30.0
+AWAKE = 2.0
+"""Seconds for which a frozen process goes on when it is woken."""
 
 
 class Worker:
@@ -42,18 +46,22 @@ class Worker:
         module: What it runs.
         points: Where it can be made to die.
         order: The file in which it looks for the order.
+        absence: Seconds without a sign of life after which another takes over its work.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 — everything that tells one kind of worker from another
         self,
         name: str,
         make: Callable[[], Service],
         module: str,
         points: tuple[str, ...],
         order: Order,
+        *,
+        absence: float,
     ) -> None:
         self.name = name
         self.points = points
+        self.absence = absence
         self.kills: Counter[str] = Counter()
         self.broken: list[str] = []
         self._make = make
@@ -118,13 +126,33 @@ class Worker:
     async def double(self, seconds: float) -> None:
         """Run a second one beside it for a while, then kill the older one."""
         self.check()
+        older = self._start_second()
+        await asyncio.sleep(seconds)
+        await self._end_older(older)
+        self.kills[f"{self.name}: SIGKILL of one of two"] += 1
+
+    async def freeze(self, seconds: float) -> None:
+        """Stop it in the middle of its work, let a second one take over, and wake it up."""
+        self.check()
+        await eventually(lambda: self._order.is_working(self._service.pid), POINT_TIMEOUT)
+        os.kill(self._service.pid, signal.SIGSTOP)
+        older = self._start_second()
+        await asyncio.sleep(seconds)
+        os.kill(older.pid, signal.SIGCONT)
+        await asyncio.sleep(AWAKE)
+        await self._end_older(older)
+        self.kills[f"{self.name}: SIGKILL of a frozen one, woken"] += 1
+
+    def _start_second(self) -> Service:
+        """Start a second one, which is the one from now on; return the older one."""
         older, self._service = self._service, self._make()
         self.start()
-        await asyncio.sleep(seconds)
+        return older
+
+    async def _end_older(self, older: Service) -> None:
         if older.exit_code is not None:
             self.broken.append(f"{self.name} ended by itself with {older.exit_code}")
         await asyncio.to_thread(older.kill)
-        self.kills[f"{self.name}: SIGKILL of one of two"] += 1
         self._left.append(older)
 
     def stop(self) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+from shared.streams import lease
+from shared.streams.consumer import Limits
 from telegram_sim.client import Overview, SimClient
 from tests.chaos import backend_that_dies, bot_that_dies, points
 from tests.chaos.ledger import Sent
@@ -13,6 +15,8 @@ from tests.servers import free_port
 
 PUBLISHER_POINTS = (points.BEFORE_PUBLISH, points.WHILE_PUBLISHING, points.AFTER_PUBLISH)
 CONSUMER_POINTS = (points.AFTER_READ, points.BEFORE_ACK, points.AFTER_ACK)
+CLAIMED = Limits().claim_after * 4 / 3
+"""Seconds after which another consumer has claimed what a frozen one has read."""
 TOO_LARGE = "x" * 70_000
 FAILED = "Failed to send command."
 
@@ -33,9 +37,13 @@ class StreamsAlone(Rig):
             "publisher": (*PUBLISHER_POINTS, bot_that_dies.BEFORE_CONFIRM),
             "consumer": (*CONSUMER_POINTS, backend_that_dies.BEFORE_COMMIT),
         }
-        module = f"tests.chaos.{name}_that_dies"
         return Worker(
-            name, lambda: Service(name, **common, **variables), module, points_of[name], order
+            name,
+            lambda: Service(name, **common, **variables),
+            f"tests.chaos.{name}_that_dies",
+            points_of[name],
+            order,
+            absence={"publisher": 0.0, "consumer": CLAIMED}[name],
         )
 
     @property
@@ -92,6 +100,7 @@ class WholePath(Rig):
             "tests.chaos.bot_that_dies",
             bot_points,
             order,
+            absence=lease.LENGTH,
         )
         backend_order, backend_common = self.variables("backend", "receiver")
         database = {"DATABASE_URL": f"sqlite+aiosqlite:///{self.table}", "HTTP_PORT": "0"}
@@ -101,6 +110,7 @@ class WholePath(Rig):
             "tests.chaos.backend_that_dies",
             (*CONSUMER_POINTS, backend_that_dies.BEFORE_COMMIT),
             backend_order,
+            absence=CLAIMED,
         )
 
     @property
@@ -162,8 +172,8 @@ class WholePath(Rig):
             await self.telegram.ready(60)
         self.restarts["telegram: SIGKILL"] += 1
 
-    async def break_telegram(self, kind: str, count: int) -> None:
-        """Have the next polls fail in one way."""
+    async def break_telegram(self, kind: str, method: str, count: int) -> None:
+        """Have the next calls of a method fail in one way."""
         async with self._written:
-            await self.telegram.add_fault(kind, method="getUpdates", count=count)
-        self.restarts[f"telegram: {kind} getUpdates"] += count
+            await self.telegram.add_fault(kind, method=method, count=count)
+        self.restarts[f"telegram: {kind} {method}"] += count

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from time import monotonic
@@ -102,6 +103,7 @@ class Run:
         self._began = monotonic()
         self._episodes = 0
         self._stopped = False
+        self._enough = asyncio.Event()
 
     def stop(self) -> None:
         """End early: no more faults after this episode, then judge what there is."""
@@ -117,6 +119,9 @@ class Run:
                 await self._strike(episode)
                 if load.done():
                     load.result()
+            # Not cancelled: what is being handed over would be there without being noted.
+            self._enough.set()
+            await load
         finally:
             load.cancel()
             await asyncio.gather(load, return_exceptions=True)
@@ -153,10 +158,10 @@ class Run:
         self._say(f"{monotonic() - self._began:6.0f} s  {len(self._rig.sent):>7,} sent  {names}")
 
     async def _load(self) -> None:
-        """Hand over commands, in bursts of many sizes, until cancelled."""
+        """Hand over commands, in bursts of many sizes, until there are enough."""
         chance = random.Random(self._plan.seed + 1)  # noqa: S311 — repeatable
         number, due = 0, monotonic()
-        while True:
+        while not self._enough.is_set():
             burst = []
             for _ in range(chance.choice(SIZES)):
                 number += 1
@@ -165,12 +170,13 @@ class Run:
             await self._rig.hand_over(burst)
             if chance.random() < self._plan.bad * len(burst):
                 number += 1
-                user = FIRST_USER + chance.randrange(USERS)
+                user, _ = chance.choice(burst)  # a bot can tell only who has written before
                 await self._rig.hand_over_bad(user, f"/command {number} bad")
-            while await self._behind() > MOST_BEHIND:
+            while await self._behind() > MOST_BEHIND and not self._enough.is_set():
                 await asyncio.sleep(0.2)
             due = max(due + len(burst) / self._plan.rate, monotonic() - 1.0)
-            await asyncio.sleep(max(0.0, due - monotonic()))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._enough.wait(), max(0.0, due - monotonic()))
 
     async def _behind(self) -> int:
         """Return how many commands are on their way; 0 where Redis is away and cannot tell."""

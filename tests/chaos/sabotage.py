@@ -4,7 +4,6 @@ A process of a run that finds the name of a protection in CHAOS_WITHOUT works wi
 here is ever part of a run that is to succeed.
 """
 
-import asyncio
 import os
 import random
 import secrets
@@ -85,19 +84,13 @@ def the_inbox() -> None:
 
 def telling_the_sender() -> None:
     """Say nothing to the sender of a command that was refused."""
-    from tg_bot import handlers  # noqa: PLC0415 — the same as above
-    from tg_bot.outbox import Outbox  # noqa: PLC0415 — the same
+    from tg_bot.outbox import Outbox  # noqa: PLC0415 — the same as above
 
-    send = Outbox.send
+    async def say_nothing(self: Outbox, chat_id: int, text: str) -> bool:
+        del self, chat_id, text
+        return False
 
-    def say_less(self: Outbox, chat_id: int, text: str, **options: Any) -> Any:
-        if text != handlers.FAILED:
-            return send(self, chat_id, text, **options)
-        silent: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        silent.set_result(False)
-        return silent
-
-    _replace(Outbox, "send", say_less)
+    _replace(Outbox, "tell", say_nothing)
 
 
 PROTECTIONS: dict[str, Callable[[], None]] = {

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from infra.stack import load_plan
+from infra.stack.addresses import stand_ins
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,7 +44,7 @@ class ComposeStack:
             *("docker", "compose", "--project-directory", ".", "--project-name", self.project),
             *("-f", "infra/compose.tests.yml", *arguments),
         )
-        env = {**os.environ, **self.plan.stand_ins("tests")}
+        env = {**os.environ, **stand_ins(self.plan, "tests")}
         env.pop("COMPOSE_PROFILES", None)
         done = subprocess.run(
             command, cwd=ROOT, env=env, check=False, capture_output=True, text=True

@@ -13,6 +13,7 @@ from infra.dev import compose, suites
 from infra.dev.lint import shell_scripts, steps
 from infra.dev.steps import Step, run_steps
 from infra.stack import load_plan
+from infra.stack.addresses import stand_ins
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -111,7 +112,7 @@ def test_the_simulator_needs_no_token(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.delenv("TELEGRAM_BOT_TOKEN", raising=False)
     plan = load_plan(root / "services.yml")
     compose.make_env_file()
-    given = plan.stand_ins("dev", ["sim"])
+    given = stand_ins(plan, "dev", ["sim"])
     assert compose.missing_variables(plan, ["sim"], given) == []
     assert compose.missing_variables(plan, ["tg"], {}) == ["TELEGRAM_BOT_TOKEN"]
 

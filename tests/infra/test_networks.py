@@ -1,5 +1,6 @@
 """Who can connect to whom: tried with real containers on the rendered networks."""
 
+import ipaddress
 import json
 import os
 import secrets
@@ -17,6 +18,8 @@ from infra.stack import Plan, load_plan
 from infra.stack.networks import providers_of, reached
 
 ROOT = Path(__file__).resolve().parents[2]
+WORLD = "world"
+"""A listener that is none of the stack's, at a published port of the machine."""
 SIDECAR = """
   - name: audit
     type: python-faststream
@@ -51,18 +54,21 @@ class Stack:
         from infra.stack.verification import document  # noqa: PLC0415
 
         rendered = document(compose_files(self.plan)["tests"])
+        listeners = {
+            name: {
+                "image": "redis:8",
+                "command": self._listen(name),
+                "networks": found["networks"],
+                **({"ports": found["ports"]} if "ports" in found else {}),
+            }
+            for name, found in rendered["services"].items()
+        }
+        public = ["redis-server", "--save", "", "--protected-mode", "no"]
+        world = {"image": "redis:8", "command": public, "networks": [WORLD], "ports": ["6379"]}
         return {
             "name": f"herald-networks-{secrets.token_hex(3)}",
-            "networks": rendered["networks"],
-            "services": {
-                name: {
-                    "image": "redis:8",
-                    "command": self._listen(name),
-                    "networks": found["networks"],
-                    **({"ports": found["ports"]} if "ports" in found else {}),
-                }
-                for name, found in rendered["services"].items()
-            },
+            "networks": rendered["networks"] | {WORLD: {}},
+            "services": listeners | {WORLD: world},
         }
 
     def _listen(self, name: str) -> list[str]:
@@ -79,7 +85,20 @@ class Stack:
 
     def connects(self, source: str, target: str) -> bool:
         """Say whether a container gets an answer from another one."""
-        ask = ("timeout", "2", "redis-cli", "-h", target, "-p", str(self.ports[target]), "ping")
+        return self._asks(source, target, self.ports[target])
+
+    def gets_out(self, source: str) -> bool:
+        """Say whether a container gets an answer from outside of the stack's networks."""
+        bridge = subprocess.run(
+            ["docker", "network", "inspect", "bridge"], capture_output=True, check=True
+        )
+        (found,) = json.loads(bridge.stdout)
+        machine = next(ipaddress.ip_network(found["IPAM"]["Config"][0]["Subnet"]).hosts())
+        published = self.compose("port", WORLD, "6379").stdout.rpartition(":")[2]
+        return self._asks(source, str(machine), int(published))
+
+    def _asks(self, source: str, host: str, port: int) -> bool:
+        ask = ("timeout", "2", "redis-cli", "-h", host, "-p", str(port), "ping")
         return self.compose("exec", "-T", source, *ask).stdout.strip() == "PONG"
 
 
@@ -118,6 +137,12 @@ def test_a_service_reaches_what_it_depends_on_and_nothing_else(stack: Stack) -> 
     assert {pair for pair, answer in answers.items() if answer} == wanted
     assert ("audit", "backend") in tried - wanted
     assert ("tg_bot", "postgres") in tried - wanted
+
+
+def test_redis_and_postgres_have_no_way_out(stack: Stack) -> None:
+    """Nor has a worker without egress; a container on an ordinary network gets out."""
+    names = ["redis", "postgres", "audit", WORLD]
+    assert [name for name in names if stack.gets_out(name)] == [WORLD]
 
 
 @pytest.mark.parametrize("overlay", ["base", "tests", "prod"])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from infra.stack import InvalidStackError, Reference, load_plan
+from infra.stack.addresses import stand_ins
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,10 +32,10 @@ def test_a_derived_variable_says_what_it_is_derived_from() -> None:
 def test_the_simulator_stands_in_only_where_it_runs() -> None:
     """With profile sim, and in the tests, the bot's Telegram is the simulator."""
     plan = load_plan(ROOT / "services.yml")
-    assert plan.stand_ins("dev", ["sim"])["TELEGRAM_API_URL"] == "http://telegram_sim:8081"
-    assert "TELEGRAM_BOT_TOKEN" in plan.stand_ins("tests")
-    assert plan.stand_ins("dev", ["tg"]) == {}
-    assert plan.stand_ins("prod") == {}
+    assert stand_ins(plan, "dev", ["sim"])["TELEGRAM_API_URL"] == "http://telegram_sim:8081"
+    assert "TELEGRAM_BOT_TOKEN" in stand_ins(plan, "tests")
+    assert stand_ins(plan, "dev", ["tg"]) == {}
+    assert stand_ins(plan, "prod") == {}
 
 
 def test_the_plan_is_frozen(repository: Callable[..., Path]) -> None:

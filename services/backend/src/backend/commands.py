@@ -1,6 +1,7 @@
 """What the backend does with `command_received`: it stores each command once."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -32,6 +33,10 @@ class CommandStore:
             sqlalchemy.exc.DBAPIError: The database will never take it.
         """
         await self._inbox.take(delivery.event_id, event)
+
+    async def forget(self, before: datetime) -> int:
+        """Forget which events were handled before a time; the commands themselves stay."""
+        return await self._inbox.forget(before)
 
     async def close(self) -> None:
         """Finish what is being stored."""

@@ -9,9 +9,11 @@ flush to disk a group, and a single event waits for nobody.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Generic, TypeVar
 
 import structlog
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from backend.database import insert_new, now
@@ -23,6 +25,9 @@ log = structlog.get_logger(__name__)
 
 CLOSE_GRACE = 2.0
 """Seconds that a transaction under way gets at the end of the process."""
+
+FORGET_AT_ONCE = 2000
+"""Rows that one transaction removes; short ones keep nobody waiting."""
 
 E = TypeVar("E")
 
@@ -70,6 +75,19 @@ class Inbox(Generic[E]):
             # A task of its own: a transaction that others share must not end with one caller.
             self._writer = asyncio.create_task(self._write(), name=f"inbox {self._handler}")
         await waiting.outcome
+
+    async def forget(self, before: datetime) -> int:
+        """Forget the events that were handled before a time; return how many there were."""
+        mine = (inbox.c.handler == self._handler) & (inbox.c.handled_at < before)
+        some = select(inbox.c.event_id).where(mine).limit(FORGET_AT_ONCE)
+        forgotten = 0
+        while True:
+            async with self._engine.begin() as connection:
+                ids = (await connection.execute(some)).scalars().all()
+                await connection.execute(delete(inbox).where(mine & inbox.c.event_id.in_(ids)))
+            forgotten += len(ids)
+            if len(ids) < FORGET_AT_ONCE:
+                return forgotten
 
     async def close(self) -> None:
         """Finish what is being written, within `CLOSE_GRACE` seconds."""

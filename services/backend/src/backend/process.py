@@ -12,7 +12,7 @@ import structlog
 import uvicorn
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from backend import commands, schema
+from backend import commands, retention, schema
 from backend.app import create_app
 from backend.database import make_engine, patiently, wait_until_reachable
 from backend.settings import Settings
@@ -93,18 +93,21 @@ async def _serve(engine: AsyncEngine, settings: Settings, stop: asyncio.Event) -
     serving = asyncio.create_task(server.serve([listener]), name="http")
     consuming = asyncio.create_task(broker.consumers_stopped(), name="consumers")
     stopping = asyncio.create_task(stop.wait(), name="stop")
+    tidying = asyncio.create_task(retention.forget_finished(store.forget), name="tidy")
     host, port = listener.getsockname()[:2]
     log.info("listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}", port=port)
     await asyncio.wait({serving, consuming, stopping}, return_when=asyncio.FIRST_COMPLETED)
     log.info("stopping", reason="signal" if stop.is_set() else "a part of the process ended")
     stopping.cancel()
+    tidying.cancel()
     consuming.cancel()  # from here on the consumers end because they are told to
     server.should_exit = True
     await broker.stop_consumers()
     await store.close()
     await serving
-    with suppress(asyncio.CancelledError):
-        await consuming
+    for task in (consuming, tidying):
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import structlog
 from aiolimiter import AsyncLimiter
 from telegram import Bot
-from telegram.error import BadRequest, Forbidden, NetworkError, RetryAfter, TelegramError
+from telegram.error import BadRequest, Forbidden, RetryAfter, TelegramError
 
 from tg_bot.request import seconds_asked
 
@@ -132,12 +132,8 @@ class Outbox:
             except (BadRequest, Forbidden) as error:
                 log.info("reply refused by Telegram", chat=chat_id, reason=error.message)
                 return False
-            except NetworkError as error:
-                reason = error.message
-                log.debug("reply not sent yet", chat=chat_id, reason=reason)
             except TelegramError as error:
-                log.warning("reply not sent", chat=chat_id, reason=error.message)
-                return False
+                log.debug("reply not sent yet", chat=chat_id, reason=error.message)
             else:
                 return True
             await asyncio.sleep(delay)

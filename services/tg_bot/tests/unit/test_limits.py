@@ -4,6 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 import pytest
+from telegram.error import NetworkError, RetryAfter, TelegramError
 
 from tg_bot.outbox import Limits, Outbox
 
@@ -53,4 +54,34 @@ async def test_what_a_sender_has_to_know_waits_for_nothing() -> None:
         outbox.send(n % 10, "later")
     assert await asyncio.wait_for(outbox.tell(3, "refused"), 1)
     assert (3, "refused") in telegram.sent
+    await outbox.close(0)
+
+
+class FaultyTelegram(Telegram):
+    """Fails in every way that passes, then takes what it is sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.faults = [
+            NetworkError("Bad Gateway"),
+            TelegramError("Invalid server response"),
+            RetryAfter(0),
+        ]
+
+    async def send_message(self, chat_id: int, text: str) -> None:
+        """Fail, or note a message."""
+        if self.faults:
+            raise self.faults.pop()
+        await super().send_message(chat_id, text)
+
+
+async def test_what_a_sender_has_to_know_is_sent_again_until_it_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever Telegram answers meanwhile, a page that is no JSON for example."""
+    monkeypatch.setenv("PTB_TIMEDELTA", "true")  # without it, reading retry_after warns
+    telegram = FaultyTelegram()
+    outbox = Outbox(cast("Bot", telegram))
+    assert await asyncio.wait_for(outbox.tell(3, "refused"), 10)
+    assert telegram.sent == [(3, "refused")]
     await outbox.close(0)

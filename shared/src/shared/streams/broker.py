@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from faststream.redis import RedisBroker
@@ -121,6 +122,23 @@ class StreamBroker(RedisBroker):
             if await self.probe(stream, outage):
                 return
             await asyncio.sleep(delay)
+
+    async def oldest(self, stream: EventStream[Any]) -> datetime | None:
+        """Return since when there are entries that can be delivered still; None for none.
+
+        Those of the stream, and of its dead letters, which can be replayed.
+
+        Raises:
+            redis.exceptions.RedisError, OSError, TimeoutError: there was no answer.
+        """
+        client = await self.connect()
+        firsts: list[Any] = [
+            entries[0][0]
+            for key in (stream.name, stream.dead_letters)
+            if (entries := await client.xrange(key, count=1))
+        ]
+        times = [int(entry.partition(b"-")[0]) / 1000 for entry in firsts]
+        return datetime.fromtimestamp(min(times), UTC) if times else None
 
     async def lease(self, stream: EventStream[Any], name: str) -> Lease:
         """Return a contender for a lease that is kept beside a stream; it does not ask yet."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
@@ -16,6 +17,9 @@ M = TypeVar("M", bound=BaseModel)
 
 Outcome = Publication | EventRefused
 
+AHEAD = 2
+"""Groups under way: one at the server, and one encoded that follows it at once."""
+
 
 async def publish_all(
     publisher: Publisher,
@@ -24,16 +28,21 @@ async def publish_all(
     events: Iterable[tuple[str | None, M]],
 ) -> list[Outcome]:
     """Publish events in their order; the server works on a group while the next is encoded."""
-    sending: list[asyncio.Task[list[Outcome]]] = []
+    outcomes: list[Outcome] = []
+    sending: deque[asyncio.Task[list[Outcome]]] = deque()
     try:
         for group in _groups(events):
+            if len(sending) == AHEAD:
+                outcomes += await sending.popleft()
             working = _publish_group(publisher, stream, source, group)
             sending.append(asyncio.create_task(working, name="publish group"))
             await asyncio.sleep(0)  # lets the group before this one leave
-        return [outcome for task in sending for outcome in await task]
+        while sending:
+            outcomes += await sending.popleft()
     finally:
         for task in sending:
             task.cancel()
+    return outcomes
 
 
 def _groups(events: Iterable[tuple[str | None, M]]) -> Iterator[Sequence[tuple[str, M]]]:
