@@ -110,7 +110,7 @@ def finish(layout: Layout, audit: Audit) -> bool:
     try:
         if not facts.get("placed"):
             put(layout, release, facts, audit)
-    except AgentError as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, something has to run again
         back = go_back(layout, release, facts)
         audit.note("failed", reason=str(error))
         raise AgentError(f"the backup could not be put in place: {error}; {back}") from None
