@@ -47,7 +47,7 @@ def restore(layout: Layout, release: Release, name: str, audit: Audit) -> None:
     """
     fits(release, checked(layout, name))
     stores(release)  # all of them run
-    running = [one.id for one in writers(release)]
+    running = {one.id: policy(one.id) for one in writers(release)}
     begin(layout, {"release": release.name, "backup": name, "first": False, "ran": running})
     finish(layout, audit)
 
@@ -63,7 +63,7 @@ def seed(layout: Layout, release: Release, name: str, audit: Audit) -> None:
             "a release runs on this host: deploy without from=, then make restore", os.EX_USAGE
         )
     fits(release, checked(layout, name))
-    begin(layout, {"release": release.name, "backup": name, "first": True, "ran": []})
+    begin(layout, {"release": release.name, "backup": name, "first": True, "ran": {}})
     finish(layout, audit)
 
 
@@ -136,6 +136,8 @@ def put(layout: Layout, release: Release, facts: Json, audit: Audit) -> None:
     """Put a backup in place. PostgreSQL's is prepared first, and swapped in one step last."""
     start_stores(release)
     for container in reversed(facts["ran"]):
+        # Nor does an engine that starts meanwhile start it again.
+        docker.run("docker", "update", "--restart", "no", container)
         docker.stop(container)
     if not facts["first"] and "before" not in facts:
         # Nobody writes any more: this is all that there is to go back to.
@@ -171,8 +173,15 @@ def go_back(layout: Layout, release: Release, facts: Json) -> str:
     return "today's data is in place"
 
 
-def start(release: Release, containers: list[str]) -> None:
+def policy(container: str) -> str:
+    """Return when the engine starts a container again."""
+    form = "{{.HostConfig.RestartPolicy.Name}}"
+    return docker.run("docker", "container", "inspect", "--format", form, container).strip()
+
+
+def start(release: Release, containers: dict[str, str]) -> None:
     """Start containers one after the other, each when the one before is healthy."""
-    for container in containers:
+    for container, restart in containers.items():
+        docker.run("docker", "update", "--restart", restart, container)
         docker.start(container)
         wait_until_healthy(release.project, container, HEALTHY_WITHIN)
