@@ -112,6 +112,10 @@ def test_a_copy_is_whole_and_nobody_else_reads_it(
     ):
         assert project.run("restore", HOST, f"from={source}")[0] == code
         assert line in project.run("restore", HOST, f"from={source}", "dry=1")[1]
+    told = project.succeed("restore", HOST, f"from={backups(server)[0]}", "dry=1")
+    assert told.startswith("would stop backend and tg_bot, back up today's data")
+    told = project.succeed("restore", HOST, f"from={copy}", "dry=1")
+    assert told.startswith("would send the backup of 20")
     assert server.sh("docker inspect -f '{{.State.StartedAt}}' $(docker ps -q)") == started
 
 
