@@ -92,6 +92,7 @@ def usage() -> str:
         lines += [f"      {option}=…  {text}" for option, text in shown.items()]
     lines += ["", *(f"  {name}=…  {text}" for name, text in WHERE.items())]
     lines += [f"  verbose=1  {FLAGS['verbose']}", ""]
+    lines += ["environment: REGISTRY=…  deploys images by way of a registry, not over SSH", ""]
     lines.append("exit codes: 0 done, 1 rolled back, 2 differs, 64 usage, 65 not fit to deploy,")
     lines.append("            69 unavailable, 75 locked, 78 not configured")
     return "\n".join(lines)
