@@ -21,6 +21,7 @@ def status(host: Host, project: str, say: Say) -> int:
     say(f"release   {found['current'] or 'none'} (previous: {found['previous'] or 'none'})")
     say(f"lock      {found['lock'] or 'free'}")
     say(f"disk      {found['free_bytes'] // 1_000_000} MB free")
+    say(f"backup    {(found['backups'] or ['none'])[-1]} ({len(found['backups'])} kept)")
     if found["unfinished"]:
         state = "under way" if found["busy"] else "died; the next deploy undoes or finishes it"
         say(f"cut-over  {found['unfinished']}: {state}")

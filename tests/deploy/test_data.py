@@ -155,6 +155,27 @@ def test_the_oldest_backup_can_be_restored_although_it_is_one_too_many(
     server.sh("rm /srv/herald/backup.json")
 
 
+def test_a_restore_outlives_its_connection(
+    project: Project, server: Server, traffic: Traffic
+) -> None:
+    """It is a process of the server's own; the deployer comes back and says how it ended."""
+    project.succeed("backup", HOST)
+    saved = list(traffic.sent)
+    traffic.write(5, "gone")
+    wait_until_there(server, traffic.sent)
+    process = project.start("restore", HOST, f"from={backups(server)[-1]}")
+    cut = "test -e /srv/herald/state/restore.json && pkill -f 'sshd-session: [r]oot'"
+    deadline = time.monotonic() + 60
+    while not server.succeeds(cut):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    told, _ = process.communicate()
+    assert process.returncode == 0, told
+    assert "the connection was lost" in told
+    wait_until_there(server, saved)
+    traffic.sent = saved
+
+
 def test_a_restore_that_is_killed_is_done_again_by_the_next_deploy(
     project: Project, server: Server, traffic: Traffic
 ) -> None:
