@@ -97,13 +97,14 @@ def deploy(host: Host, prepared: Prepared, say: Say, *, data: str, dry: bool) ->
             if backup:
                 say(f"would start with the backup of {backup['at']}")
             return 0
-        with locked(remote, prepared.who, f"deploy of {release.name}"):
+        with locked(remote, prepared.who, f"deploy of {release.name}") as renew:
             if missing:
                 say(f"sending {', '.join(missing)}")
                 images.send(remote, prepared.plan.project, missing, say)
             send_release(remote, release)
             if data:
                 backups.seed(remote, release.name, data, prepared.who, say)
+            renew()  # the connection may have been away for longer than the lock lasts
             return cut_over(remote, release.name, prepared.who, say)
 
 
@@ -125,8 +126,9 @@ def send_release(remote: Remote, release: Release) -> None:
         name: {**one, "text": base64.b64encode(one["text"].encode()).decode()}
         for name, one in release.secrets.items()
     }
-    remote.agent("secrets", stdin=json.dumps(sent).encode())
+    # In this order: secrets that no release names are cleared away.
     remote.run(commands.receive_release(remote.host, release.name), archive(release.files))
+    remote.agent("secrets", stdin=json.dumps(sent).encode())
     remote.agent("tag", release.name)
     remote.install_agent()
 
@@ -138,18 +140,30 @@ def cut_over(remote: Remote, name: str, who: str, say: Say) -> int:
         ConnectionLostError: The host does not come back; the cut-over goes on without us.
         DeployError: It was refused.
     """
-    run = secrets.token_hex(6)
-    code = remote.agent_stream(("--who", who, "begin", name, "--run", run), say)
-    deadline = time.monotonic() + RECONNECT_SECONDS
-    while code == LOST:
+    # Asked for again under the same name, a cut-over is followed, and begun only where it was not.
+    words = ("--who", who, "begin", name, "--run", secrets.token_hex(6))
+    heard = 0
+    deadline = None
+    while True:
+        lines: list[str] = []
+
+        def pass_on(line: str, lines: list[str] = lines, known: int = heard) -> None:
+            lines.append(line)
+            if len(lines) > known:
+                say(line)
+
+        code = remote.agent_follow(words, pass_on)
+        if code != LOST:
+            return code
+        if deadline is None or len(lines) > heard:
+            deadline = time.monotonic() + RECONNECT_SECONDS
+        heard = max(heard, len(lines))
         if time.monotonic() > deadline:
             raise ConnectionLostError(
                 "the connection is lost; the cut-over goes on by itself: see make status"
             )
         time.sleep(1)
         say("the connection was lost; following the cut-over again")
-        code = remote.agent_stream(("follow", "--run", run), say)
-    return code
 
 
 def rollback(  # noqa: PLR0913 - the options of the verb
@@ -162,6 +176,13 @@ def rollback(  # noqa: PLR0913 - the options of the verb
     """
     with Remote(host) as remote:
         found = remote.status(project, first=commands.preflight(host))
+        if found["unfinished"] and not dry:
+            # How it ends decides which release is the previous one.
+            with locked(remote, who, f"recovery of {found['unfinished']}"):
+                remote.install_agent()
+                if code := remote.agent_follow(("--who", who, "recover"), say):
+                    return code
+            found = remote.status(project)
         name = to or found["previous"]
         kept = [one["name"] for one in found["releases"]]
         if name is None:

@@ -2,8 +2,8 @@
 
 import secrets
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from deploy.errors import DeployError
 from deploy.remote import Remote
@@ -13,29 +13,33 @@ EVERY = 15
 
 
 @contextmanager
-def locked(remote: Remote, who: str, reason: str) -> Iterator[None]:
-    """Hold the host's lock inside the block.
+def locked(remote: Remote, who: str, reason: str) -> Iterator[Callable[[], None]]:
+    """Hold the host's lock inside the block; it is given what renews it at once.
 
     Raises:
         RemoteError: Somebody else holds it; the message says who.
     """
     token = secrets.token_hex(8)
     words = ("lock", "--token", token, "--reason", reason, "--seconds", str(SECONDS))
-    remote.agent("--who", who, *words)
     over = threading.Event()
 
     def renew() -> None:
-        while not over.wait(EVERY):
-            try:
-                remote.agent("--who", who, *words)
-            except DeployError:
-                continue  # the lock lasts for several of these; the next one may get through
+        remote.agent("--who", who, *words)
 
-    thread = threading.Thread(target=renew, daemon=True)
+    def keep_renewing() -> None:
+        while not over.wait(EVERY):
+            # The lock lasts for several of these; the next one may get through.
+            with suppress(DeployError):
+                renew()
+
+    renew()
+    thread = threading.Thread(target=keep_renewing, daemon=True)
     thread.start()
     try:
-        yield
+        yield renew
     finally:
         over.set()
         thread.join()
-        remote.agent("unlock", "--token", token)
+        # Where it cannot be given back it runs out; how the work ended is what matters.
+        with suppress(DeployError):
+            remote.agent("unlock", "--token", token)

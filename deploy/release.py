@@ -12,17 +12,16 @@ import yaml
 
 from deploy.errors import ConfigError
 from deploy.smoke import smoke
-from infra.stack import Plan
+from infra.stack import Plan, Service
 from infra.stack.addresses import POSTGRES_USER
 from infra.stack.containers import DATA_FOLDERS
 from infra.stack.secrets import secret_files
 
 Json = dict[str, Any]
 VARIABLE = re.compile(r"\$\$|\$\{(\w+)(?::-([^}]*))?\}")
-HANDOVER: Mapping[str, str] = {}
-"""Services that cannot run side by side even for a moment, as `replace`. The bot is none: its lease
-decides who polls, and a standby is healthy without polling."""
 DEFAULT_HANDOVER = "overlap"
+"""Side by side for a moment. The bot too: its lease decides who polls, and a standby is healthy
+without polling."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def make_release(sources: Sources, *, now: str, who: str) -> Release:
         "project": sources.plan.project,
         "services": services,
         "secrets": {one: f"{one}.{marks[one]}" for one in sorted(mounted)},
-        "smoke": smoke(sources.plan, POSTGRES_USER),
+        "smoke": smoke(sources.plan),
         "database": {"user": POSTGRES_USER, "name": sources.plan.project},
         "files": {"compose.yml": hashlib.sha256(text.encode()).hexdigest()},
     }
@@ -187,11 +186,15 @@ def _service(sources: Sources, name: str) -> Json:
     kinds = {part.name: part.type for part in sources.plan.infrastructure}
     data = kinds.get(name, "")
     own = {one.name: one for one in sources.plan.services}
-    # Whoever keeps data in a volume must be alone with it.
-    keeps = data in DATA_FOLDERS or (name in own and own[name].data)
-    handover = "replace" if keeps else HANDOVER.get(name, DEFAULT_HANDOVER)
+    # Whoever keeps data in a volume must be alone with it, and so must the owner of a host's port.
+    alone = data in DATA_FOLDERS or (name in own and (own[name].data or _has_port(own[name])))
+    handover = "replace" if alone else DEFAULT_HANDOVER
     replicas = own[name].replicas if name in own else 1
     return {"image": sources.images[name], "data": data, "handover": handover, "replicas": replicas}
+
+
+def _has_port(service: Service) -> bool:
+    return any(port.published for port in service.published.get("prod", ()))
 
 
 def _secret_files(sources: Sources, marks: Mapping[str, str]) -> dict[str, Json]:

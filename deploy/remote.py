@@ -59,24 +59,27 @@ class Remote:
             RemoteError: The command failed; the message is what it said.
         """
         result = subprocess.run(self.command(script), input=stdin, capture_output=True, check=False)
-        if result.returncode:
-            raise self.failure(result.returncode, result.stderr.decode(errors="replace"))
+        if code := exit_code(result.returncode):
+            raise self.failure(code, result.stderr.decode(errors="replace"))
         return result.stdout.decode(errors="replace")
 
-    def stream(self, script: str, say: Callable[[str], None]) -> int:
-        """Run shell text, pass on each line as it comes, and return the exit code."""
+    def stream(self, script: str, say: Callable[[str], None], *, words: bool = True) -> int:
+        """Run shell text, pass on each line as it comes, and return the exit code.
+
+        What comes on the standard error stream, ssh's own words too, is passed on with `words`.
+        """
         process = subprocess.Popen(
             self.command(script),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.STDOUT if words else subprocess.DEVNULL,
             text=True,
             errors="replace",
         )
         with process:
             for line in process.stdout or ():
                 say(line.rstrip("\n"))
-        return process.returncode
+        return exit_code(process.returncode)
 
     def receive(self, script: str) -> subprocess.Popen[bytes]:
         """Start shell text whose input the caller writes."""
@@ -116,6 +119,16 @@ class Remote:
         """Run the agent that was installed and pass on what it says; return its exit code."""
         script = commands.agent_stays(self.host, digest(agent()), words)
         return self.stream(script, say)
+
+    def agent_follow(self, words: Sequence[str], say: Callable[[str], None]) -> int:
+        """Do as `agent_stream` does, and keep ssh's own words out of what is passed on."""
+        script = commands.agent_stays(self.host, digest(agent()), words)
+        return self.stream(f"{script} 2>&1", say, words=False)
+
+
+def exit_code(code: int) -> int:
+    """Return the exit code of an ssh; one that a signal has ended has lost its connection."""
+    return LOST if code < 0 else code
 
 
 def pump(source: IO[bytes], target: IO[bytes], told: Callable[[int], None]) -> None:

@@ -9,7 +9,17 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from deploy.agent import cutover, data, detached, drift, lock, prune, secret_store, status
+from deploy.agent import (
+    cutover,
+    data,
+    detached,
+    drift,
+    lock,
+    prune,
+    secret_store,
+    settle,
+    status,
+)
 from deploy.agent.audit import Audit
 from deploy.agent.layout import AgentError, Layout
 from deploy.agent.release import Release
@@ -41,9 +51,10 @@ def noted(layout: Layout, options: argparse.Namespace, work: Callable[[], int]) 
     code = os.EX_SOFTWARE
     try:
         code = work()
-    except AgentError as error:
-        Audit(layout.audit, options.who, options.name).note("refused", str(error))
-        code = error.code
+    except (AgentError, OSError) as error:
+        failure = as_failure(error)
+        Audit(layout.audit, options.who, options.name).note("refused", str(failure))
+        code = failure.code
     finally:
         detached.note_result(layout, options.run, code)
     return code
@@ -67,7 +78,7 @@ def follow(layout: Layout, options: argparse.Namespace) -> int:
 def recover(layout: Layout, options: argparse.Namespace) -> int:
     """Undo or finish a cut-over that died, or do a restore again that did."""
     data.finish_restore(layout, options.who)
-    return cutover.recover(layout, options.who)
+    return settle.recover(layout, options.who)
 
 
 def acquire(layout: Layout, options: argparse.Namespace) -> int:
@@ -168,9 +179,17 @@ def main() -> int:
         os.umask(0o022)
     try:
         return int(options.verb(layout, options))
-    except AgentError as error:
-        print(error, file=sys.stderr)
-        return error.code
+    except (AgentError, OSError) as error:
+        failure = as_failure(error)
+        print(failure, file=sys.stderr)
+        return failure.code
+
+
+def as_failure(error: AgentError | OSError) -> AgentError:
+    """Return an error as a finished line; a full or broken disk is nothing that we caused."""
+    if isinstance(error, AgentError):
+        return error
+    return AgentError(f"{error.strerror}: {error.filename or 'while writing'}")
 
 
 def stop(_signal: int, _frame: FrameType | None) -> None:

@@ -2,8 +2,8 @@
 
 import json
 import os
-import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,13 +26,15 @@ class Audit:
         line = {"at": utc(), "who": self.who, "release": self.release, "phase": phase, **facts}
         if text:
             line["text"] = text
-        with self.path.open("a", encoding="utf-8") as file:
+        # A full disk must not keep a cut-over from being undone.
+        with suppress(OSError), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
             file.flush()
             os.fsync(file.fileno())
         if text:
-            print(text, flush=True)
+            self.detail(text)
 
     def detail(self, text: str) -> None:
         """Tell whoever watches; nothing is recorded."""
-        print(text, file=sys.stdout, flush=True)
+        with suppress(OSError):
+            print(text, flush=True)

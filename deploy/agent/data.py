@@ -3,7 +3,7 @@
 import argparse
 import os
 
-from deploy.agent import backup, cutover, lock, restore
+from deploy.agent import backup, lock, restore, settle
 from deploy.agent.audit import Audit
 from deploy.agent.layout import AgentError, Layout
 from deploy.agent.release import Release
@@ -38,7 +38,7 @@ def put_back(layout: Layout, options: argparse.Namespace) -> int:
     audit = Audit(layout.audit, options.who)
     with lock.flock(layout, lock.CUT_OVER, wait=False):
         if options.release:
-            cutover.recover_unfinished(layout, options.who)
+            settle.recover_unfinished(layout, options.who)
             release = Release.load(layout.release(options.release))
             restore.seed(layout, release, options.name, audit)
         else:

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from deploy.agent.layout import AgentError, Layout, read_json, remove_durably, write_json
+from deploy.agent.layout import AgentError, Layout, read_json, write_json
 from deploy.agent.lock import busy
 
 INTERVAL = 0.1
@@ -14,13 +14,19 @@ STARTS_WITHIN = 10.0
 
 
 def begin(layout: Layout, arguments: list[str], run: str) -> None:
-    """Start the agent with other arguments, in a session of its own; output goes to a file."""
-    log, result = files(layout, run)
+    """Start the agent with other arguments, in a session of its own; output goes to a file.
+
+    A run that was begun before is not begun again: who asks twice has not heard the first answer.
+    """
+    log, _ = files(layout, run)
     for old in layout.state.glob("run-*"):
         if time.time() - old.stat().st_mtime > 7 * 24 * 3600:
             old.unlink()
-    remove_durably(result)
-    with log.open("wb") as output:
+    try:
+        output = log.open("xb")
+    except FileExistsError:
+        return
+    with output:
         subprocess.Popen(
             (sys.executable, sys.argv[0], *arguments, "--run", run),
             stdin=subprocess.DEVNULL,

@@ -1,11 +1,9 @@
-"""The host's Docker: Compose for creating containers, the engine for everything else."""
+"""The host's Docker engine: its containers and images."""
 
 import json
 import os
 import subprocess
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from deploy.agent.layout import AgentError
@@ -15,6 +13,8 @@ PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
 HASH_LABEL = "com.docker.compose.config-hash"
 ONE_OFF_LABEL = "com.docker.compose.oneoff"
+DAEMON = "Error response from daemon: "
+NANOSECONDS = 1e9
 
 
 def run(*command: str, stdin: bytes | None = None, timeout: float = 300) -> str:
@@ -39,14 +39,24 @@ def run(*command: str, stdin: bytes | None = None, timeout: float = 300) -> str:
     except subprocess.TimeoutExpired:
         raise AgentError(f"{' '.join(command[:3])} took longer than {timeout:.0f} s") from None
     if result.returncode:
-        words = result.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
-        raise AgentError(f"{' '.join(command[:3])} failed: {words[-1]}")
+        raise AgentError(f"{' '.join(command[:3])} failed: {reason(result.stderr)}")
     return result.stdout.decode(errors="replace")
+
+
+def reason(told: bytes) -> str:
+    """Return the line that says why a command failed: the engine's own, else the last one."""
+    lines = told.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+    return next((line.partition(DAEMON)[2] for line in lines if DAEMON in line), lines[-1])
 
 
 @dataclass(frozen=True)
 class Container:
-    """One container of the project, as the engine describes it."""
+    """One container of the project, as the engine describes it.
+
+    Attributes:
+        health_seconds: How long its health check may fail before it counts as unhealthy.
+        restart: Its restart policy, as `docker update --restart` takes it.
+    """
 
     id: str
     name: str
@@ -59,6 +69,8 @@ class Container:
     started: str
     health: str
     health_test: tuple[str, ...]
+    health_seconds: float
+    restart: str
     networks: tuple[str, ...]
 
     @property
@@ -96,6 +108,7 @@ def _belongs(raw: dict[str, Any]) -> bool:
 
 def _container(raw: dict[str, Any]) -> Container:
     labels, state = raw["Config"]["Labels"], raw["State"]
+    check = raw["Config"].get("Healthcheck") or {}
     return Container(
         id=raw["Id"],
         name=raw["Name"].lstrip("/"),
@@ -107,9 +120,23 @@ def _container(raw: dict[str, Any]) -> Container:
         restarts=raw.get("RestartCount", 0),
         started=state["StartedAt"],
         health=(state.get("Health") or {}).get("Status", ""),
-        health_test=tuple((raw["Config"].get("Healthcheck") or {}).get("Test") or ()),
+        health_test=tuple(check.get("Test") or ()),
+        health_seconds=_health_seconds(check),
+        restart=_restart(raw["HostConfig"]["RestartPolicy"]),
         networks=tuple(raw["NetworkSettings"]["Networks"]),
     )
+
+
+def _health_seconds(check: dict[str, Any]) -> float:
+    """Return the start period and the retries after it; docs.docker.com has the defaults."""
+    each = (check.get("Interval") or 30e9) + (check.get("Timeout") or 30e9)
+    total = (check.get("StartPeriod") or 0) + (check.get("Retries") or 3) * each
+    return float(total / NANOSECONDS)
+
+
+def _restart(policy: dict[str, Any]) -> str:
+    most = policy.get("MaximumRetryCount")
+    return f"{policy['Name'] or 'no'}:{most}" if most else str(policy["Name"] or "no")
 
 
 def image_id(name: str) -> str | None:
@@ -135,6 +162,17 @@ def stop(container: str) -> None:
     run("docker", "stop", container)
 
 
+def retire(container: str) -> None:
+    """Stop a container for good: an engine that starts does not start it again."""
+    allow_restart(container, "no")
+    stop(container)
+
+
+def allow_restart(container: str, policy: str) -> None:
+    """Give a container another restart policy."""
+    run("docker", "update", "--restart", policy, container)
+
+
 def remove(container: str) -> None:
     """Remove a container, running or not."""
     run("docker", "rm", "--force", container)
@@ -149,44 +187,3 @@ def last_lines(container: str, count: int = 15) -> str:
         check=False,
     )
     return result.stdout.decode(errors="replace").rstrip()
-
-
-@dataclass(frozen=True)
-class Stack:
-    """A release's Compose file, and the project that it describes."""
-
-    project: str
-    folder: Path
-
-    def compose(self, *arguments: str, timeout: float = 300) -> str:
-        """Run one Compose command and return what it printed."""
-        file = str(self.folder / "compose.yml")
-        place = ("--project-name", self.project, "--project-directory", str(self.folder))
-        # An .env of the folder would change what the file says: there is none to be read.
-        return run(
-            "docker",
-            "compose",
-            *place,
-            "--env-file",
-            os.devnull,
-            "-f",
-            file,
-            *arguments,
-            timeout=timeout,
-        )
-
-    def hashes(self) -> dict[str, str]:
-        """Return the configuration hash of each service."""
-        told = self.compose("config", "--hash", "*").split()
-        return dict(zip(told[::2], told[1::2], strict=True))
-
-    def create(self, scales: Mapping[str, int]) -> None:
-        """Create containers until each service has so many; those that are there stay.
-
-        They are not started. All services are scaled at once: one that is left out goes back to
-        its own number as soon as it is another one's dependency.
-        """
-        scaled = [word for name, scale in scales.items() for word in ("--scale", f"{name}={scale}")]
-        only = ("--no-recreate", "--no-build", "--pull", "never")
-        if scales:
-            self.compose("create", *only, *scaled, *scales)

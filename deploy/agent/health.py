@@ -19,10 +19,15 @@ class UnhealthyError(AgentError):
         self.report = report
 
 
-def wait_until_healthy(project: str, container: str, seconds: float) -> float:
+def wait_until_healthy(project: str, container: str, seconds: float = 0.0) -> float:
     """Run the container's own health check until it passes; return how long that took.
 
     One without a check has to run for two seconds.
+
+    Args:
+        project: The Compose project.
+        container: Its id.
+        seconds: How long it may take; 0 for as long as its health check itself allows.
 
     Raises:
         UnhealthyError: It ended, restarted, or the time is over.
@@ -35,9 +40,9 @@ def wait_until_healthy(project: str, container: str, seconds: float) -> float:
         if one is None:
             raise UnhealthyError("the container is gone", "")
         if not one.running or one.restarts:
-            raise UnhealthyError(
-                f"{one.service} does not run: it exited with {one.exit_code}", report(one, "")
-            )
+            # Once it was started again its exit code is gone.
+            code = f", exit code {one.exit_code}" if one.exit_code else ""
+            raise UnhealthyError(f"{one.service} has ended by itself{code}", report(one, ""))
         if not one.health_test or one.health_test[0] == "NONE":
             if passed >= STABLE_FOR:
                 return passed
@@ -45,11 +50,26 @@ def wait_until_healthy(project: str, container: str, seconds: float) -> float:
             told = probe(one)
             if not told:
                 return time.monotonic() - began
-        if passed > seconds:
+        if passed > (seconds or one.health_seconds):
             raise UnhealthyError(
-                f"{one.service} is not healthy after {seconds:.0f} s", report(one, told)
+                f"{one.service} is not healthy after {passed:.0f} s", report(one, told)
             )
         time.sleep(INTERVAL)
+
+
+def start(project: str, container: str) -> None:
+    """Start a container.
+
+    Raises:
+        UnhealthyError: The engine cannot.
+    """
+    try:
+        docker.start(container)
+    except AgentError as error:
+        one = next((c for c in docker.containers(project) if c.id == container), None)
+        if one is None:
+            raise
+        raise UnhealthyError(f"{one.service} cannot be started: {error}", report(one, "")) from None
 
 
 def probe(container: docker.Container) -> str:

@@ -22,6 +22,7 @@ class Switch:
         replicas: How many new containers there are to be.
         old: The containers that were there before; whatever else the service has is new.
         running: Which of the old ones ran.
+        restart: Their restart policy, which a container that must not come back by itself loses.
     """
 
     service: str
@@ -29,6 +30,7 @@ class Switch:
     replicas: int = 1
     old: list[str] = field(default_factory=list)
     running: list[str] = field(default_factory=list)
+    restart: str = "always"
 
 
 @dataclass
@@ -36,19 +38,23 @@ class Journal:
     """One cut-over.
 
     Attributes:
+        project: The Compose project.
         release: The release that is to run.
         before: The release that ran; empty the first time.
         phase: `begun` or `committed`.
         step: What was being done last, for people.
         who: Who deploys.
+        smoke: The id of the smoke test's event, while traces of it may be left; else empty.
         switches: The services that change, in the order in which they do.
     """
 
+    project: str
     release: str
     before: str
     who: str
     phase: str = "begun"
     step: str = ""
+    smoke: str = ""
     switches: list[Switch] = field(default_factory=list)
 
     def save(self, path: Path) -> None:

@@ -64,6 +64,11 @@ class Layout:
         return self.state / "restore.json"
 
     @property
+    def ballast(self) -> Path:
+        """Space that a cut-over holds, to be given up where the disk becomes full."""
+        return self.state / "ballast"
+
+    @property
     def lock(self) -> Path:
         """Who may deploy."""
         return self.state / "lock.json"

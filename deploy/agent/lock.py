@@ -14,6 +14,8 @@ from deploy.agent.audit import utc
 from deploy.agent.layout import AgentError, Json, Layout, read_json, remove_durably, write_json
 
 CUT_OVER = "cut-over.flock"
+PATIENCE = 2.0
+"""Seconds to try for a lock of the kernel's: whoever looks at it holds it for a moment."""
 MUTEX = "lock.flock"
 
 
@@ -78,11 +80,18 @@ def flock(layout: Layout, name: str, *, wait: bool) -> Iterator[None]:
         AgentError: Another process holds it, and we do not wait.
     """
     layout.state.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + PATIENCE
     with (layout.state / name).open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            raise AgentError("a cut-over is under way on this host; try again later", 75) from None
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    told = "a cut-over is under way on this host; try again later"
+                    raise AgentError(told, os.EX_TEMPFAIL) from None
+                time.sleep(0.05)
+            else:
+                break
         yield
 
 
@@ -91,9 +100,9 @@ def busy(layout: Layout) -> bool:
     path = layout.state / CUT_OVER
     if not path.exists():
         return False
-    descriptor = os.open(path, os.O_RDWR)
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     finally:

@@ -1,12 +1,15 @@
 """Keep the newest releases; clear away the others, with images and secrets that were theirs."""
 
 import shutil
+import time
 
 from deploy.agent import docker
 from deploy.agent.audit import Audit
 from deploy.agent.layout import AgentError, Layout, read_json
 
 KEEP = 5
+UNUSED_SECONDS = 24 * 3600
+"""A release that was sent and never ran goes after a day: a younger one may be about to run."""
 
 
 def prune(layout: Layout, project: str, audit: Audit) -> None:
@@ -18,8 +21,10 @@ def prune(layout: Layout, project: str, audit: Audit) -> None:
         audit.note("pruned", f"release {folder.name} is no longer kept")
     never_ran = set(layout.releases.iterdir()) - set(layout.kept())
     for folder in never_ran:
-        shutil.rmtree(folder)
-    facts = [read_json(folder / "release.json") or {} for folder in layout.kept()]
+        if time.time() - folder.stat().st_mtime > UNUSED_SECONDS:
+            shutil.rmtree(folder)
+    there = [read_json(folder / "release.json") for folder in layout.releases.glob("[0-9]*")]
+    facts = [found for found in there if found is not None]
     images = {one["image"] for found in facts for one in found["services"].values()}
     files = {file for found in facts for file in found["secrets"].values()}
     for path in layout.secrets.iterdir():

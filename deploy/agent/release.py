@@ -6,6 +6,7 @@ from pathlib import Path
 
 from deploy.agent import docker
 from deploy.agent.layout import AgentError, Json, Layout, read_json
+from deploy.agent.stack import Stack
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,9 @@ class Release:
         return found
 
     @property
-    def stack(self) -> docker.Stack:
+    def stack(self) -> Stack:
         """Its Compose file."""
-        return docker.Stack(self.project, self.folder)
+        return Stack(self.project, self.folder)
 
     def images(self) -> set[str]:
         """Return the ids of its images."""

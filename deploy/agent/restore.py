@@ -6,13 +6,12 @@ the data that was there is put back.
 """
 
 import os
-import shutil
-import sys
 from pathlib import Path
 
 from deploy.agent import docker, postgres_store, redis_store
 from deploy.agent.audit import Audit
 from deploy.agent.backup import FILES, backup, kept, stores
+from deploy.agent.cutover import keep_program
 from deploy.agent.files import damaged
 from deploy.agent.health import wait_until_healthy
 from deploy.agent.layout import AgentError, Json, Layout, read_json, remove_durably, write_json
@@ -93,7 +92,7 @@ def writers(release: Release) -> list[docker.Container]:
 
 def begin(layout: Layout, facts: Json) -> None:
     """Write down what is going to be done, and keep the program that can finish it."""
-    shutil.copyfile(Path(sys.argv[0]).resolve(), layout.root / "agent.pyz")
+    keep_program(layout)
     write_json(layout.restoring, facts)
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from deploy import checkout
+from tests.deploy.points import Points
 from tests.deploy.project import Project
 from tests.deploy.server import Server
+from tests.deploy.steady import ROWS, Steady, table
 from tests.deploy.telegram import reachable_simulator
 
 
@@ -48,3 +50,23 @@ def project(folder: Path, telegram: str, server: Server) -> Project:
     made.inventory()
     made.set_secrets()
     return made
+
+
+@pytest.fixture(scope="module")
+def steady(telegram: str, server: Server) -> Steady:
+    """The commands that are written while something is deployed."""
+    return Steady(telegram, server)
+
+
+@pytest.fixture(scope="module")
+def points(server: Server) -> Points:
+    """The moments at which the agent on the server can be stopped or killed."""
+    return Points(server)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what was measured while commands were written."""
+    if ROWS:
+        terminalreporter.section("deploys under a steady stream of commands")
+        for line in table(ROWS):
+            terminalreporter.write_line(line)

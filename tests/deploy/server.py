@@ -42,9 +42,10 @@ def docker(*arguments: str, check: bool = True) -> str:
 class Server:
     """One test server; gone, with all its data, when the context is left."""
 
-    def __init__(self, folder: Path, image: str = READY) -> None:
+    def __init__(self, folder: Path, image: str = READY, options: tuple[str, ...] = ()) -> None:
         folder.mkdir(exist_ok=True)
         self.image = image
+        self.options = (*options, *(EMPTY if image == SYSTEMD else ()))
         self.folder = folder
         self.key = folder / "id_ed25519"
         self.known_hosts = folder / "known_hosts"
@@ -55,9 +56,8 @@ class Server:
         subprocess.run(make, check=True)
         public = self.key.with_suffix(".pub").read_text().strip()
         port = ("--publish", "127.0.0.1::22", "--env", f"AUTHORIZED_KEY={public}")
-        more = EMPTY if self.image == SYSTEMD else ()
         self.id = docker(
-            "run", "--detach", "--hostname", "server", *port, *RIGHTS, *more, self.image
+            *("run", "--detach", "--hostname", "server", *port, *RIGHTS, *self.options, self.image)
         ).strip()
         try:
             self.wait()
@@ -78,6 +78,16 @@ class Server:
     def port(self) -> int:
         """Return the port of its sshd on 127.0.0.1."""
         return int(docker("port", self.id, "22").splitlines()[0].rpartition(":")[2])
+
+    def cut_power(self) -> None:
+        """Pull the plug, and switch it on again."""
+        docker("kill", self.id)
+        docker("start", self.id)
+        self.wait()
+
+    def run_boot_jobs(self) -> None:
+        """Start cron as an init does after a boot; it then runs what is to be done @reboot."""
+        self.sh("rm -f /run/crond.reboot && cron")
 
     def wait(self) -> None:
         """Wait until its sshd is up, and its engine where it has one."""

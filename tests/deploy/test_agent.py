@@ -1,8 +1,10 @@
 """The agent's own rules, on folders of this machine: nothing here needs Docker."""
 
+import fcntl
 import json
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -58,9 +60,38 @@ def test_two_cut_overs_cannot_run_at_once(layout: Layout) -> None:
     assert not lock.busy(layout)
 
 
+def test_a_look_at_the_lock_keeps_no_cut_over_from_starting(layout: Layout) -> None:
+    """Whoever asks whether one is under way holds the kernel's lock for a moment."""
+    with (layout.state / lock.CUT_OVER).open("a") as look:
+        fcntl.flock(look, fcntl.LOCK_SH)
+        assert not lock.busy(layout)
+        ends = threading.Timer(0.3, fcntl.flock, (look, fcntl.LOCK_UN))
+        ends.start()
+        with lock.flock(layout, lock.CUT_OVER, wait=False):
+            assert lock.busy(layout)
+        ends.join()
+
+
+def test_a_cut_over_that_was_begun_is_followed_and_not_begun_again(
+    layout: Layout, tmp_path: Path
+) -> None:
+    """A deployer that has lost its connection asks again under the same name."""
+    program = tmp_path / "agent.pyz"
+    program.write_bytes(agent())
+    begin = (sys.executable, "-IS", str(program), "--root", str(layout.root), "begin", "none")
+    for _ in range(2):
+        told = subprocess.run((*begin, "--run", "one"), capture_output=True, text=True, check=False)
+        assert told.returncode == 64
+        assert "no release is called 'none'" in told.stdout
+    audit = [json.loads(line) for line in layout.audit.read_text().splitlines()]
+    assert [line["phase"] for line in audit] == ["refused"]
+
+
 def test_a_journal_is_read_back_as_it_was_written(layout: Layout) -> None:
     """Every fact that undoing needs is in the file before anything is changed."""
-    journal = Journal("new", "old", "ada", switches=[Switch("bot", "overlap", 1, ["a"], ["a"])])
+    journal = Journal(
+        "herald", "new", "old", "ada", switches=[Switch("bot", "overlap", 1, ["a"], ["a"])]
+    )
     journal.save(layout.journal)
     assert Journal.load(layout.journal) == journal
     Journal.close(layout.journal)

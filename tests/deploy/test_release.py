@@ -1,6 +1,7 @@
 """A release as data, the inventory, the vault and the command line."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from deploy import checkout, cli, commands, inventory, vault
 from deploy.errors import ConfigError, UsageError
 from deploy.inventory import Host
 from deploy.release import Release, Sources, make_release
-from infra.stack import load_plan
+from infra.stack import HostPort, load_plan
+from infra.stack.plan import Overlay
 from infra.stack.secrets import contents
 
 PLAN = load_plan(checkout.ROOT / "services.yml")
@@ -101,6 +103,22 @@ def test_data_stores_are_never_run_side_by_side(sources: Sources) -> None:
         "tg_bot": "overlap",
     }
     assert list(services) == ["redis", "postgres", "backend", "tg_bot"]
+
+
+def handover(sources: Sources, published: Mapping[Overlay, tuple[HostPort, ...]]) -> str:
+    """Return how the backend changes hands when it has these ports of the host."""
+    services = tuple(
+        replace(one, published=published) if one.name == "backend" else one for one in PLAN.services
+    )
+    release = released(replace(sources, plan=replace(PLAN, services=services)))
+    return str(json.loads(release.files["release.json"])["services"]["backend"]["handover"])
+
+
+def test_a_port_of_the_host_has_one_owner_at_a_time(sources: Sources) -> None:
+    """The old container lets go of it before the new one starts; any free port is no matter."""
+    assert handover(sources, {"prod": (HostPort(80, 8000),)}) == "replace"
+    assert handover(sources, {"prod": (HostPort(0, 8000),)}) == "overlap"
+    assert handover(sources, {"dev": (HostPort(80, 8000),)}) == "overlap"
 
 
 @pytest.fixture

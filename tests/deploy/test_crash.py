@@ -1,0 +1,295 @@
+"""Everything that takes part in a deploy dies in the middle of it, under a steady stream."""
+
+import itertools
+import json
+import signal
+from contextlib import AbstractContextManager
+
+import pytest
+
+from deploy import scheduled
+from tests.deploy.change import new_version, other_settings, replace, undone
+from tests.deploy.points import Points
+from tests.deploy.project import Project
+from tests.deploy.server import Server
+from tests.deploy.steady import LABEL, Steady
+from tests.deploy.test_lifecycle import (
+    HOST,
+    SERVICES,
+    containers,
+    current,
+    wait_for,
+    wait_until,
+)
+
+pytestmark = pytest.mark.timeout(600)
+STORE_CHANGES = ("services.yml", "persistence: always", "persistence: everysec")
+LEVELS = itertools.cycle(("WARNING", "INFO"))
+COUNT = itertools.count(31)
+UNDONE = "rolled back"
+DEATHS = (
+    *("begun", "create", "switch backend", "switch tg_bot: docker stop"),
+    *("smoke: docker exec * XREAD", "commit", "commit: docker rm"),
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def released(project: Project, server: Server, points: Points) -> None:
+    """A first release runs."""
+    project.succeed("deploy", HOST)
+
+
+def other_bot(project: Project) -> AbstractContextManager[None]:
+    """Deploy a bot inside the block that no other block has deployed."""
+    return other_settings(project, REPLIES_PER_SECOND=str(next(COUNT)))
+
+
+def other_release(project: Project) -> AbstractContextManager[None]:
+    """Deploy another bot and another backend inside the block."""
+    settings = {"LOG_LEVEL": next(LEVELS), "REPLIES_PER_SECOND": str(next(COUNT))}
+    return other_settings(project, **settings)
+
+
+def last_phases(server: Server) -> list[str]:
+    """Return the phases of the newest audit lines, newest first."""
+    lines = server.sh("tail -n 40 /srv/herald/state/audit.jsonl").splitlines()
+    return [line.partition('"phase": "')[2].partition('"')[0] for line in reversed(lines)]
+
+
+def close_connections(server: Server) -> None:
+    """End every SSH session of the server at once; its sshd goes on."""
+    server.sh("for p in $(pgrep -P $(cat /run/sshd.pid)); do pkill -KILL -P $p; kill -9 $p; done")
+
+
+@pytest.mark.parametrize("moment", [*DEATHS, ""])
+def test_a_cut_over_that_dies_is_settled_by_the_next_deploy(
+    moment: str, project: Project, server: Server, steady: Steady, points: Points
+) -> None:
+    """Each deploy settles the one before and dies itself, but for the last; the bot goes on.
+
+    Before the commit it is undone, after it finished.
+    """
+    left = server.sh("cat /srv/herald/state/journal.json 2>/dev/null || echo '{}'")
+    with (
+        other_release(project),
+        steady.case(f"agent killed at '{moment}'" if moment else "settled"),
+    ):
+        if moment:
+            points.kill(moment)
+        code, told = project.run("deploy", HOST)
+        assert code == (69 if moment else 0), told
+        assert ("the cut-over died on the host; run the same command again" in told) == bool(moment)
+        code, status = project.run("status", HOST)
+        assert code == (2 if moment else 0)
+        assert ("died; the next deploy undoes or finishes it" in status) == bool(moment)
+    phase = json.loads(left).get("phase")
+    assert ("rolled back: release " in told) == (phase == "begun")
+    assert (f"release {json.loads(left).get('release')} runs" in told) == (phase == "committed")
+    if not moment:
+        assert set(containers(server)) == SERVICES
+
+
+@pytest.mark.parametrize("moment", ["backup", "switch redis: docker start"])
+def test_a_change_of_redis_that_dies_is_undone(
+    moment: str, project: Project, server: Server, steady: Steady, points: Points
+) -> None:
+    """The old Redis runs again with all of its data; commands wait at Telegram meanwhile."""
+    before = containers(server)
+    with undone(project), steady.case(f"agent killed at '{moment}' (Redis)"):
+        replace(project, *STORE_CHANGES)
+        points.kill(moment)
+        code, told = project.run("deploy", HOST)
+        assert code == 69, told
+        project.succeed("rollback", HOST, f"to={current(server)}")
+    assert containers(server)["redis"] == before["redis"]
+
+
+def test_undoing_that_dies_is_done_again(
+    project: Project, server: Server, steady: Steady, points: Points
+) -> None:
+    """A second death, in the middle of the recovery, changes nothing about its end."""
+    before = containers(server)
+    with other_bot(project), steady.case("agent killed while undoing"):
+        points.kill("smoke")
+        assert project.run("deploy", HOST)[0] == 69
+        points.kill(": docker rm", "recover")
+        assert project.run("rollback", HOST)[0] != 0
+        points.wait()
+        told = project.succeed("deploy", HOST)
+        assert "rolled back: " in told
+    assert containers(server)["tg_bot"] != before["tg_bot"]
+    assert set(containers(server)) == SERVICES
+
+
+def test_a_connection_lost_while_sending_changes_nothing(
+    project: Project, server: Server, steady: Steady
+) -> None:
+    """The deployer says so, and the same deploy then goes through."""
+    before = containers(server)
+    with undone(project), steady.case("SSH killed while sending"):
+        new_version(project, "tg_bot", "lost while sending")
+        process = project.start("deploy", HOST)
+        wait_for(process, "sending tg_bot")
+        close_connections(server)
+        told = process.communicate()[0]
+        assert process.returncode == 69, told
+        assert "Traceback" not in told
+        assert containers(server) == before
+        project.succeed("deploy", HOST)
+    assert containers(server)["tg_bot"] != before["tg_bot"]
+
+
+def test_a_connection_lost_before_the_cut_over_changes_nothing(
+    project: Project, server: Server, steady: Steady, points: Points
+) -> None:
+    """The release is on the server and nothing uses it; the same deploy then goes through."""
+    before = containers(server)
+    with other_bot(project), steady.case("SSH killed before the cut-over"):
+        points.hold(": docker", "tag")
+        process = project.start("deploy", HOST)
+        points.held()
+        close_connections(server)
+        told = process.communicate()[0]
+        assert process.returncode == 69, told
+        assert containers(server) == before
+        points.go_on()
+        project.succeed("deploy", HOST)
+    assert containers(server)["tg_bot"] != before["tg_bot"]
+
+
+def test_a_deployer_that_has_lost_its_lock_changes_nothing(
+    project: Project, server: Server, steady: Steady, points: Points
+) -> None:
+    """Whoever has taken it meanwhile is named."""
+    before = containers(server)
+    with other_bot(project), steady.case("deployer that has lost its lock"):
+        points.hold(": docker", "tag")
+        process = project.start("deploy", HOST)
+        points.held()
+        project.succeed("unlock", HOST)
+        project.succeed("lock", HOST, "reason=mine now")
+        points.go_on()
+        told = process.communicate()[0]
+        assert process.returncode == 75, told
+        assert "locked by " in told
+        assert "mine now" in told
+    project.succeed("unlock", HOST)
+    assert containers(server) == before
+
+
+@pytest.mark.parametrize("moment", ["switch tg_bot: docker stop", "smoke"])
+def test_a_connection_lost_in_the_cut_over_is_taken_up_again(
+    moment: str, project: Project, server: Server, steady: Steady, points: Points
+) -> None:
+    """The cut-over goes on without it, and the deployer sees its end."""
+    with other_bot(project), steady.case(f"SSH killed at '{moment}'"):
+        points.hold(moment)
+        process = project.start("deploy", HOST)
+        points.held()
+        close_connections(server)
+        wait_for(process, "the connection was lost; following the cut-over again")
+        points.go_on()
+        told = process.communicate()[0]
+        assert process.returncode == 0, told
+        assert " runs (1 changed" in told
+    assert set(containers(server)) == SERVICES
+
+
+def test_a_deployer_killed_in_the_cut_over_is_not_needed(
+    project: Project, server: Server, steady: Steady, points: Points
+) -> None:
+    """The release runs in the end; the same deploy then has nothing to do."""
+    with other_bot(project), steady.case("deployer killed in the cut-over"):
+        points.hold("switch tg_bot")
+        process = project.start("deploy", HOST)
+        points.held()
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        points.go_on()
+        wait_until(server, "test ! -e /srv/herald/state/journal.json")
+        assert "nothing to do" in project.succeed("deploy", HOST)
+    project.succeed("unlock", HOST)
+
+
+def test_an_engine_that_dies_in_the_cut_over_leaves_the_old_release(
+    project: Project, server: Server, steady: Steady, points: Points
+) -> None:
+    """The cut-over waits for the engine, undoes what it did, and says why."""
+    before = containers(server)
+    with other_bot(project), steady.case("Docker engine killed in the cut-over"):
+        points.hold("switch tg_bot: docker stop")
+        process = project.start("deploy", HOST)
+        points.held()
+        server.sh("kill -9 $(cat /run/docker.pid)")
+        points.go_on()
+        told = process.communicate()[0]
+        assert process.returncode == 1, told
+        assert "rolled back: " in told
+    assert containers(server) == before
+    project.succeed("status", HOST)
+
+
+@pytest.fixture(scope="module")
+def boots(server: Server) -> None:
+    """Have the server do at boot what `provision` tells it to, with cron for its init."""
+    server.sh("apt-get update -qq && apt-get install -qq --yes cron >/dev/null 2>&1")
+    ((path, text),) = scheduled.files("/srv/herald", "none", "", systemd=False).items()
+    line = next(line for line in text.splitlines() if line.endswith(" recover"))
+    server.sh(f"echo '{line}' >{path}")
+
+
+def test_a_power_cut_in_the_cut_over_is_undone_by_the_boot(
+    project: Project, server: Server, steady: Steady, points: Points, boots: None
+) -> None:
+    """No deployer is needed for the old bot, which was stopped already, to poll again."""
+    before = containers(server)
+    with other_bot(project), steady.case("power cut with the old bot stopped"):
+        points.hold("smoke")
+        process = project.start("deploy", HOST)
+        points.held()
+        assert containers(server)["tg_bot"] != before["tg_bot"]
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        server.cut_power()
+        server.run_boot_jobs()
+        wait_until(server, "test ! -e /srv/herald/state/journal.json")
+        assert last_phases(server)[0] == UNDONE
+    assert containers(server) == before
+    project.succeed("unlock", HOST)
+    project.succeed("status", HOST)
+
+
+def test_a_power_cut_never_starts_two_servers_on_one_volume(
+    project: Project, server: Server, steady: Steady, points: Points, boots: None
+) -> None:
+    """Of two Redis containers the engine starts the newer one only; the boot then undoes that."""
+    before = containers(server)
+    with undone(project), steady.case("power cut while Redis changes"):
+        replace(project, *STORE_CHANGES)
+        points.hold("smoke")
+        process = project.start("deploy", HOST)
+        points.held()
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        server.cut_power()
+        (redis,) = server.sh(f"docker ps -q --no-trunc --filter {LABEL}=redis").split()
+        assert redis != before["redis"]
+        server.run_boot_jobs()
+        wait_until(server, "test ! -e /srv/herald/state/journal.json")
+    assert containers(server) == before
+    project.succeed("unlock", HOST)
+    project.succeed("status", HOST)
+
+
+def test_a_boot_starts_what_is_stopped(
+    project: Project, server: Server, steady: Steady, boots: None
+) -> None:
+    """Also where no cut-over is unfinished, and the engine itself would leave it stopped."""
+    with steady.case("boot with a stopped bot"):
+        bot = containers(server)["tg_bot"]
+        server.sh(f"docker update --restart no {bot} && docker stop {bot}")
+        assert project.run("status", HOST)[0] == 2
+        server.cut_power()
+        server.run_boot_jobs()
+        wait_until(server, f"docker ps -q --no-trunc | grep {bot}")
+    project.succeed("status", HOST)
