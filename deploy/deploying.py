@@ -2,7 +2,6 @@
 
 import base64
 import json
-import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,11 +12,11 @@ from deploy.errors import DeployError, UnavailableError
 from deploy.heartbeat import locked
 from deploy.inventory import Host
 from deploy.release import Release, Sources, make_release
-from deploy.remote import LOST, ConnectionLostError, Remote
+from deploy.remote import Remote
+from deploy.running import followed
 from infra.stack import Plan
 
 Say = Callable[[str], None]
-RECONNECT_SECONDS = 120.0
 COMPOSE = "infra/compose.prod.yml"
 
 
@@ -137,33 +136,9 @@ def cut_over(remote: Remote, name: str, who: str, say: Say) -> int:
     """Have the host change to a release, and follow it through lost connections.
 
     Raises:
-        ConnectionLostError: The host does not come back; the cut-over goes on without us.
-        DeployError: It was refused.
+        DeployError: It was refused, or the host does not come back, and goes on without us.
     """
-    # Asked for again under the same name, a cut-over is followed, and begun only where it was not.
-    words = ("--who", who, "begin", name, "--run", secrets.token_hex(6))
-    heard = 0
-    deadline = None
-    while True:
-        lines: list[str] = []
-
-        def pass_on(line: str, lines: list[str] = lines, known: int = heard) -> None:
-            lines.append(line)
-            if len(lines) > known:
-                say(line)
-
-        code = remote.agent_follow(words, pass_on)
-        if code != LOST:
-            return code
-        if deadline is None or len(lines) > heard:
-            deadline = time.monotonic() + RECONNECT_SECONDS
-        heard = max(heard, len(lines))
-        if time.monotonic() > deadline:
-            raise ConnectionLostError(
-                "the connection is lost; the cut-over goes on by itself: see make status"
-            )
-        time.sleep(1)
-        say("the connection was lost; following the cut-over again")
+    return followed(remote, ("--who", who, "begin", name), say)
 
 
 def rollback(  # noqa: PLR0913 - the options of the verb

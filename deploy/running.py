@@ -14,17 +14,28 @@ def followed(remote: Remote, words: Sequence[str], say: Callable[[str], None]) -
 
     Raises:
         ConnectionLostError: The host does not come back; it goes on without us.
-        DeployError: It was refused.
     """
-    run = secrets.token_hex(6)
-    code = remote.agent_stream((*words, "--run", run), say)
-    deadline = time.monotonic() + RECONNECT_SECONDS
-    while code == LOST:
+    # Asked for again under the same name, a run is followed, and begun only where it was not.
+    words = (*words, "--run", secrets.token_hex(6))
+    heard = 0
+    deadline = None
+    while True:
+        lines: list[str] = []
+
+        def pass_on(line: str, lines: list[str] = lines, known: int = heard) -> None:
+            lines.append(line)
+            if len(lines) > known:
+                say(line)
+
+        code = remote.agent_follow(words, pass_on)
+        if code != LOST:
+            return code
+        if deadline is None or len(lines) > heard:
+            deadline = time.monotonic() + RECONNECT_SECONDS
+        heard = max(heard, len(lines))
         if time.monotonic() > deadline:
             raise ConnectionLostError(
                 "the connection is lost; the host goes on by itself: see make status"
             )
         time.sleep(1)
         say("the connection was lost; following again")
-        code = remote.agent_stream(("follow", "--run", run), say)
-    return code

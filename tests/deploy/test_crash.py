@@ -187,7 +187,7 @@ def test_a_connection_lost_in_the_cut_over_is_taken_up_again(
         process = project.start("deploy", HOST)
         points.held()
         close_connections(server)
-        wait_for(process, "the connection was lost; following the cut-over again")
+        wait_for(process, "the connection was lost; following again")
         points.go_on()
         told = process.communicate()[0]
         assert process.returncode == 0, told
