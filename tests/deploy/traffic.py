@@ -1,20 +1,17 @@
-"""Commands that people write to the bot, and where they have arrived."""
+"""Commands that people write to the bot in bursts, and where they have arrived."""
 
 import json
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from itertools import count
 
 from tests.deploy.server import Server
+from tests.deploy.steady import POSTGRES, REDIS, Control
 
 ARRIVES_WITHIN = 120.0
-OF = "docker exec $(docker ps -q --filter label=com.docker.compose.service="
-OPERATOR = (
-    'REDISCLI_AUTH="$(cat /run/secrets/REDIS_OPERATOR_PASSWORD)" exec redis-cli --user operator '
-    "--no-auth-warning --json "
-)
+PENDING = REDIS.replace("XRANGE command_received - +", "XPENDING command_received backend")
 NUMBERS = count()
 
 
@@ -29,33 +26,26 @@ class Traffic:
         """Write so many commands, from ten users; return their texts, no two of which are equal."""
         texts = [f"/command {word} {next(NUMBERS)}" for _ in range(number)]
         writings = [{"text": text, "user": 7001 + place % 10} for place, text in enumerate(texts)]
-        request = urllib.request.Request(  # noqa: S310 - http, of this test
-            f"{self._telegram}/sim/write_many",
-            json.dumps({"writings": writings}).encode(),
-            {"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-            assert json.loads(answer.read())["ok"]
+        with closing(Control(self._telegram)) as control:
+            control.ask("POST", "/sim/write_many", {"writings": writings})
         self.sent += texts
         return texts
 
 
 def table(server: Server) -> Counter[str]:
     """Return the commands in the backend's table."""
-    sql = "psql -U herald -d herald -qAtX -c 'SELECT command FROM commands'"
-    return Counter(server.sh(f"{OF}postgres) {sql}").splitlines())
+    return Counter(server.sh(POSTGRES).splitlines())
 
 
 def stream(server: Server) -> Counter[str]:
     """Return the commands in the stream."""
-    told = server.sh(f"{OF}redis) sh -c '{OPERATOR}XRANGE command_received - +'")
-    return Counter(json.loads(fields[1])["data"]["command"] for _, fields in json.loads(told))
+    entries = json.loads(server.sh(REDIS))
+    return Counter(json.loads(fields[1])["data"]["command"] for _, fields in entries)
 
 
 def unacknowledged(server: Server) -> int:
     """Return how many entries the backend has read and not acknowledged."""
-    told = server.sh(f"{OF}redis) sh -c '{OPERATOR}XPENDING command_received backend'")
-    return int(json.loads(told)[0])
+    return int(json.loads(server.sh(PENDING))[0])
 
 
 def wait_until_there(server: Server, wanted: Sequence[str]) -> None:
