@@ -36,7 +36,7 @@ def files(patterns):
         for top in glob.glob(pattern):
             yield from [top] if os.path.isfile(top) else (
                 os.path.join(folder, name) for folder, _, names in os.walk(top) for name in names)
-while not over.is_set():
+while not over.wait(0.02):
     samples += 1
     for pid in filter(str.isdigit, os.listdir("/proc")):
         for what in ("cmdline", "environ") if of_host(pid) else ("cmdline",):
