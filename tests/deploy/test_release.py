@@ -1,6 +1,7 @@
 """A release as data, the inventory, the vault and the command line."""
 
 import json
+import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import yaml
 
 from deploy import checkout, cli, commands, inventory, vault
-from deploy.errors import ConfigError, UsageError
+from deploy.errors import ConfigError, DataError, UsageError
 from deploy.inventory import Host
 from deploy.release import Release, Sources, make_release
 from infra.stack import HostPort, load_plan
@@ -92,6 +93,36 @@ def test_an_unknown_setting_is_refused_with_those_that_there_are(sources: Source
     """A misspelt name would otherwise do nothing."""
     with pytest.raises(ConfigError, match=r"LOG_LEVL is read by no service; settable are: LOG_"):
         released(replace(sources, settings={"LOG_LEVL": "DEBUG"}))
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A checkout of its own."""
+    folder = tmp_path / "clone"
+    subprocess.run(("git", "clone", "--quiet", str(checkout.ROOT), str(folder)), check=True)
+    return folder
+
+
+def test_a_dirty_checkout_is_refused(clone: Path) -> None:
+    """What is deployed is a commit; the message names the file and says what to do."""
+    assert checkout.commit(clone) == checkout.git(clone, "rev-parse", "HEAD")
+    (clone / "left over.txt").touch()
+    with pytest.raises(DataError, match=r"dirty \(.*left over.*\); commit or stash it") as refused:
+        checkout.commit(clone)
+    assert refused.value.code == 65
+
+
+def test_a_stack_with_mistakes_is_refused(clone: Path) -> None:
+    """With the place of the mistake; what was not rendered anew is refused too."""
+    path = clone / "services.yml"
+    text = path.read_text()
+    path.write_text(text.replace("    egress: true", "    egres: true"))
+    with pytest.raises(DataError, match=r"services\.yml:\d+:5: unknown key 'egres'") as refused:
+        checkout.load(clone)
+    assert refused.value.code == 65
+    path.write_text(text.replace("persistence: always", "persistence: everysec"))
+    with pytest.raises(DataError, match=r"out of date; run: make sync-services"):
+        checkout.load(clone)
 
 
 def test_only_who_can_undo_an_event_is_asked_to(sources: Sources, tmp_path: Path) -> None:
