@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Mapping
 
 from deploy import commands
+from deploy.agent.prune import own_tag
 from deploy.engine import docker
 from deploy.errors import ConfigError, UnavailableError
 from deploy.remote import Remote
@@ -48,18 +49,18 @@ def deliver(
     """
     for service, image in missing.items():
         with PUSHING:
-            reference = push(f"{registry}/{service}", image)
+            reference = push(registry, service, image)
         say(f"  {service}: pulling {reference}")
         remote.run(pull(remote, project, service, reference, image))
 
 
-def push(repository: str, image: str) -> str:
-    """Push an image, tagged with its content; return its name with the registry's digest.
+def push(registry: str, service: str, image: str) -> str:
+    """Push a service's image, tagged with its content; return its name with the registry's digest.
 
     Raises:
         UnavailableError: The registry does not take it; the message is what Docker said.
     """
-    name = f"{repository}:{short(image)}"
+    name = own_tag(registry, service, image)
     try:
         succeed(name, "image", "tag", image, name)
         succeed(name, "image", "push", "--quiet", name)
@@ -68,7 +69,7 @@ def push(repository: str, image: str) -> str:
         # This machine keeps the image under its own name.
         docker(("docker", "image", "rm", name), b"", verbose=False)
     digests: list[str] = json.loads(told)
-    return next(one for one in digests if one.startswith(f"{repository}@"))
+    return next(one for one in digests if one.startswith(f"{registry}/{service}@"))
 
 
 def succeed(name: str, *words: str) -> str:
@@ -86,7 +87,7 @@ def pull(remote: Remote, project: str, service: str, reference: str, image: str)
 
     The registry's name goes again: it would keep the image when its release is cleared away.
     """
-    own = f"{project}/{service}:{short(image)}"
+    own = own_tag(project, service, image)
     ask = f"docker image inspect --format '{{{{.Id}}}}' {shlex.quote(reference)}"
     wrong = f"{reference} is not the image that was built here"
     return commands.as_root(
@@ -98,8 +99,3 @@ def pull(remote: Remote, project: str, service: str, reference: str, image: str)
         f"docker image tag {shlex.quote(reference)} {shlex.quote(own)}; "
         f"docker image rm {shlex.quote(reference)} >/dev/null",
     )
-
-
-def short(image: str) -> str:
-    """Return the tag of an image: a part of the digest of its content."""
-    return image.removeprefix("sha256:")[:12]

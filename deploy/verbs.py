@@ -1,6 +1,7 @@
 """The verbs that look, keep and repair; `deploying` has those that release, `backups` data."""
 
 import getpass
+import os
 import secrets as random
 import sys
 from collections.abc import Callable
@@ -101,7 +102,7 @@ def lock(host: Host, who: str, reason: str, say: Say, *, dry: bool) -> int:
         if dry:
             held = remote.status("", first=first)["lock"]
             say(f"would be refused: locked by {held}" if held else f"would lock: {reason}")
-            return 75 if held else 0
+            return os.EX_TEMPFAIL if held else 0
         remote.agent(*words, first=first)
     say(f"locked by {who}: {reason}")
     return 0

@@ -46,7 +46,7 @@ def restore(layout: Layout, release: Release, name: str, audit: Audit) -> None:
     """
     fits(release, checked(layout, name))
     stores(release)  # all of them run
-    running = {one.id: policy(one.id) for one in writers(release)}
+    running = {one.id: one.restart for one in writers(release)}
     begin(layout, {"release": release.name, "backup": name, "first": False, "ran": running})
     finish(layout, audit)
 
@@ -136,8 +136,7 @@ def put(layout: Layout, release: Release, facts: Json, audit: Audit) -> None:
     start_stores(release)
     for container in reversed(facts["ran"]):
         # Nor does an engine that starts meanwhile start it again.
-        docker.run("docker", "update", "--restart", "no", container)
-        docker.stop(container)
+        docker.retire(container)
     if not facts["first"] and "before" not in facts:
         # Nobody writes any more: this is all that there is to go back to.
         facts["before"] = backup(layout, release, audit, spare=facts["backup"]).name
@@ -172,15 +171,9 @@ def go_back(layout: Layout, release: Release, facts: Json) -> str:
     return "today's data is in place"
 
 
-def policy(container: str) -> str:
-    """Return when the engine starts a container again."""
-    form = "{{.HostConfig.RestartPolicy.Name}}"
-    return docker.run("docker", "container", "inspect", "--format", form, container).strip()
-
-
 def start(release: Release, containers: dict[str, str]) -> None:
     """Start containers one after the other, each when the one before is healthy."""
     for container, restart in containers.items():
-        docker.run("docker", "update", "--restart", restart, container)
+        docker.allow_restart(container, restart)
         docker.start(container)
         wait_until_healthy(release.project, container, HEALTHY_WITHIN)
