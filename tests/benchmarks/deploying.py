@@ -8,7 +8,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,21 +64,16 @@ def measure(report: Report, rounds: int, say: Callable[[str], None]) -> None:
 
 def _time(taken: Taken, telegram: str, work: Callable[[], object]) -> None:
     """Do something while somebody watches the polls; note what it took."""
-    with closing(_Watch(telegram)) as watch:
+    watcher = Watcher(telegram)
+    try:
         time.sleep(QUIET)
         began = time.perf_counter()
         work()
         taken.seconds.append(time.perf_counter() - began)
         time.sleep(QUIET)
-    taken.gaps.append(watch.gap)
-
-
-class _Watch(Watcher):
-    """A watcher that can be closed."""
-
-    def close(self) -> None:
-        """Watch no more."""
-        self.stop()
+    finally:
+        watcher.stop()
+    taken.gaps.append(watcher.gap)
 
 
 def _add(  # noqa: PLR0913, PLR0917 — a table has that many lines
