@@ -16,14 +16,18 @@ NOBODY = "user default off resetpass ~* &* +@all"
 Without them it leaves out whatever a script or a transaction wrote, and only its log says so
 (github.com/redis/redis/issues/14541, github.com/valkey-io/valkey/issues/3983)."""
 OPERATOR = "operator"
-CONNECT = ("+ping", "+hello", "+auth", "+select", "+client|setinfo", "+client|setname")
+CONNECT = ("+ping", "+hello", "+auth", "+select", "+client|setinfo", "+client|setname", "+info")
 SCRIPTS = ("+eval", "+evalsha", "+script|load")
-PUBLISH = (*SCRIPTS, "+get", "+set", "+xadd")
+TIDY = (
+    *("+exists", "+xinfo|groups", "+xinfo|consumers", "+xpending", "+xtrim"),
+    "+xgroup|delconsumer",
+)
+"""Who publishes to a stream trims it; who reads it can take nothing away from other readers."""
+PUBLISH = (*SCRIPTS, "+get", "+set", "+xadd", *TIDY)
 READ = (
     *SCRIPTS,
-    *("+xreadgroup", "+xack", "+xclaim", "+xautoclaim", "+xpending", "+xtrim", "+exists"),
-    *("+xinfo|groups", "+xinfo|consumers", "+xinfo|stream"),
-    *("+xgroup|create", "+xgroup|delconsumer", "+set"),
+    *("+xreadgroup", "+xack", "+xclaim", "+xautoclaim", "+xpending", "+xrange"),
+    *("+xinfo|groups", "+xinfo|stream", "+xgroup|create", "+set"),
 )
 OWN = ("+@read", "+@write", "-@dangerous")
 

@@ -25,6 +25,8 @@ M = TypeVar("M", bound=BaseModel)
 
 MAX_ENTRY_BYTES = 64 * 1024
 """A larger event is refused: Redis holds every entry in memory until it is trimmed."""
+RETENTION = 7 * 86400.0
+"""Seconds for which a stream keeps what every group has finished with, unless memory runs short."""
 FIELD = DATA_KEY
 FIELD_BYTES = FIELD.encode()
 
@@ -40,10 +42,15 @@ def dead_letters_of(stream: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class EventStream(Generic[M]):
-    """A stream of one kind of event: its Redis key, also the CloudEvents type, and its model."""
+    """A stream of one kind of event: its Redis key, also the CloudEvents type, and its model.
+
+    `retention` is the age in seconds from which entries are trimmed that every group has finished
+    with: one number for those who trim and those who remember what they have handled.
+    """
 
     name: str
     model: type[M]
+    retention: float = RETENTION
 
     @property
     def dead_letters(self) -> str:
