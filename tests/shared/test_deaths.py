@@ -48,9 +48,9 @@ async def test_an_entry_that_kills_is_buried_alone(
     events = [(str(n), said(n)) for n in range(100)]
     await broker.publish_events(SAID, events)
     client = redis_server.client()
-    await eventually(lambda: client.xlen("said.dlq") > 0, seconds=60)
+    await eventually(lambda: client.xlen(SAID.dead_letters) > 0, seconds=60)
     await eventually(lambda: client.xpending("said", "g")["pending"] == 0, seconds=60)
-    ((_, letter),) = client.xrange("said.dlq")
+    ((_, letter),) = client.xrange(SAID.dead_letters)
     assert letter[b"event_id"] == str(DEADLY).encode()
     assert int(letter[b"deliveries"]) == LIMITS.deliveries == reborn()
     assert {int(id_) for id_ in client.smembers("handled")} == {*range(100)} - {DEADLY}
