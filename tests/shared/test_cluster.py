@@ -10,6 +10,7 @@ from shared.keys import beside, dead_letters_of, previous_dead_letters_of
 from shared.streams import Delivery, EventRefused, StreamBroker
 from shared.streams.group import Group
 from tests.conditions import eventually
+from shared.streams.tidying import Tidier
 from tests.servers import RedisServer, free_port
 from tests.shared.said import SAID, Said, said
 from tests.shared.test_consume import FAST
@@ -97,5 +98,5 @@ async def test_finished_entries_are_trimmed(
     await broker.publish_event(SAID, said(1))
     await broker.publish_event(SAID, said(2))
     await member.acknowledge([entry.id for entry in await member.read(10, 0.1)])
-    trimmed, _ = await member.tidy(retention=-60)
+    trimmed, _ = await Tidier(await broker.connect()).tidy("said", retention=-60)
     assert trimmed >= 1
