@@ -3,13 +3,14 @@
 The rules are those of https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/
 and each role below is a selector (Redis 7, Valkey 7.2 or newer): commands count only together
 with the keys beside them. A script's own calls are held to the same rules. The keys are those of
-the event runtime, `shared.streams`: stream, dead letters, and what shares the stream's hash tag.
+the event runtime, `shared.keys`: stream, dead letters, and what else shares the stream's hash tag.
 """
 
 from collections.abc import Mapping
 from hashlib import sha256
 
 from infra.stack.plan import Infrastructure, Plan, Service
+from shared.keys import beside, dead_letters_of, previous_dead_letters_of
 
 NOBODY = "user default off resetpass ~* &* +@all"
 """Nobody can be the default user, but Redis reads its append-only file with that user's rights.
@@ -52,15 +53,23 @@ def rules(service: Service) -> tuple[str, ...]:
 
     A service without events has the keys that start with its name.
     """
-    selectors = [
-        _selector(PUBLISH, event, f"{event}.dlq", f"{{{event}}}:*") for event in service.publishes
-    ]
+    selectors = [_selector(PUBLISH, *_keys(event)) for event in service.publishes]
     for event in service.subscribes:
-        selectors.append(_selector(READ, event, f"{event}.dlq", f"{{{event}}}:*"))
-        selectors.append(_selector(("+xadd",), f"{event}.dlq"))
+        selectors.append(_selector(READ, *_keys(event)))
+        selectors.append(_selector(("+xadd",), *_letters(event)))
     if not selectors:
         selectors.append(_selector(OWN, f"{service.name}:*"))
     return (*CONNECT, *selectors)
+
+
+def _keys(event: str) -> tuple[str, ...]:
+    """Return the patterns of every key that belongs to an event's stream."""
+    return (event, *_letters(event), beside(event, "*"))
+
+
+def _letters(event: str) -> tuple[str, ...]:
+    """Return where its dead letters stand, and where a release before this one puts them."""
+    return (dead_letters_of(event), previous_dead_letters_of(event))
 
 
 def _selector(commands: tuple[str, ...], *keys: str) -> str:

@@ -119,7 +119,7 @@ async def test_the_runtime_needs_no_more_than_it_is_allowed(users: dict[str, str
     await lease.release()
     operator: Any = redis.Redis.from_url(users["operator"])
     async with asyncio.timeout(30):
-        while len(seen) < 4 or operator.xlen("command_received.dlq") < 2:
+        while len(seen) < 4 or operator.xlen(STREAM.dead_letters) < 2:
             await asyncio.sleep(0.02)
         while operator.xlen("command_received") > 3:
             await asyncio.sleep(0.02)

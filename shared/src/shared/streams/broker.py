@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 from redis.asyncio.connection import parse_url
 
+from shared.keys import probe_of
 from shared.streams.bulk import publish_all, raw_of
 from shared.streams.connection import ConnectionState
 from shared.streams.consumer import Consumer, Handler, Limits
@@ -108,7 +109,7 @@ class StreamBroker(RedisBroker):
         client = await self.connect()
         try:
             async with asyncio.timeout(PROBE_TIMEOUT):
-                await client.set(f"{{{stream.name}}}:probe", "1", ex=PROBE_LIFETIME)
+                await client.set(probe_of(stream.name), "1", ex=PROBE_LIFETIME)
         except UNKNOWN as error:
             outage.failed(error)
             return False

@@ -16,6 +16,8 @@ from faststream.redis.parser import MessageFormat
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
+from shared.keys import dead_letters_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -31,11 +33,6 @@ FIELD_BYTES = FIELD.encode()
 
 class Malformed(ValueError):  # noqa: N818 — reads as the verdict it is
     """The bytes are no event of the expected kind; the message says why, without the content."""
-
-
-def dead_letters_of(stream: str) -> str:
-    """Return the key of the stream that takes what a stream could not."""
-    return f"{stream}.dlq"
 
 
 @dataclass(frozen=True, slots=True)

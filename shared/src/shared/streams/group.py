@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import ResponseError
 
-from shared.streams.envelope import dead_letters_of
+from shared.keys import dead_letters_of
 from shared.streams.scripts import load_script
 
 if TYPE_CHECKING:
