@@ -9,8 +9,8 @@ from shared.dead_letters import DeadLetters
 from shared.keys import beside, dead_letters_of, previous_dead_letters_of
 from shared.streams import Delivery, EventRefused, StreamBroker
 from shared.streams.group import Group
-from tests.conditions import eventually
 from shared.streams.tidying import Tidier
+from tests.conditions import eventually
 from tests.servers import RedisServer, free_port
 from tests.shared.said import SAID, Said, said
 from tests.shared.test_consume import FAST
