@@ -79,7 +79,7 @@ def read_settings(environ: Mapping[str, str], arguments: Sequence[str]) -> Setti
         return variable, environ.get(variable, "").strip() or default
 
     state = value("state", "SIM_STATE", "")[1]
-    tokens = flags.token or _listed("SIM_TOKENS", environ)
+    tokens = flags.token or _listed(environ.get("SIM_TOKENS", ""))
     return Settings(
         host=value("host", "SIM_HOST", "127.0.0.1")[1],
         port=_number(*value("port", "SIM_PORT", "8081"), lowest=0, highest=PORT_HIGHEST),
@@ -92,7 +92,7 @@ def read_settings(environ: Mapping[str, str], arguments: Sequence[str]) -> Setti
         log_format=_choice(
             "SIM_LOG_FORMAT", environ, {name: name for name in LOG_FORMATS}, LOG_FORMATS[0]
         ),
-        names=tuple(_listed("SIM_NAMES", environ)),
+        names=tuple(_listed(environ.get("SIM_NAMES", ""))),
     )
 
 
@@ -130,8 +130,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _listed(name: str, environ: Mapping[str, str]) -> list[str]:
-    return [part.strip() for part in environ.get(name, "").split(",") if part.strip()]
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _number(name: str, text: str, *, lowest: int, highest: int) -> int:
