@@ -69,6 +69,16 @@ def steps() -> list[Step]:
             ),
         ),
         Step(
+            "zizmor",
+            (
+                "zizmor",
+                "--offline",
+                "--quiet",
+                "--no-progress",
+                *tracked(".github/workflows/*.yml"),
+            ),
+        ),
+        Step(
             "compose-lint",
             ("compose-lint", "check", "--fail-on", "low", *tracked("infra/compose.*.yml")),
         ),

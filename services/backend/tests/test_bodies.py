@@ -27,19 +27,22 @@ async def converse(engine: AsyncEngine) -> AsyncIterator[Converse]:
     The end of the answer is the end of the connection: the server has closed it.
     """
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(create_app(engine), log_config=None, lifespan="off")
-    server = uvicorn.Server(config)
+    application = create_app(engine)
+    server = uvicorn.Server(
+        uvicorn.Config(application, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
+    )
     serving = asyncio.create_task(server.serve([listener]))
 
     async def send(*pieces: bytes) -> bytes:
         reader, writer = await asyncio.open_connection(*listener.getsockname())
-        for piece in pieces:
-            writer.write(piece)
-            await writer.drain()
-        async with asyncio.timeout(20):
-            answer = await reader.read()
-        writer.close()
-        return answer
+        try:
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+            async with asyncio.timeout(10):
+                return await reader.read()
+        finally:
+            writer.close()
 
     yield send
     server.should_exit = True
