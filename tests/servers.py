@@ -124,7 +124,7 @@ class RedisServer:
     @property
     def append_only_file(self) -> Path:
         """Return the file that it appends to."""
-        return sorted(self.folder.glob("appendonlydir/*.incr.aof"))[-1]
+        return max(self.folder.glob("appendonlydir/*.incr.aof"))
 
     @property
     def _log(self) -> Path:
