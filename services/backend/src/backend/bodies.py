@@ -29,6 +29,7 @@ class BodyLimits:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, with an eye on its body."""
         if scope["type"] == "http":
             body = _Body(Headers(scope=scope), receive, send)
             receive, send = body.receive, body.send
