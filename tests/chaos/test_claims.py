@@ -72,6 +72,7 @@ def test_each_claim_can_be_broken(found: Found, claims: set[str]) -> None:
         (WholePath, "confirming late", "bot: SIGKILL before publish", "lost"),
         (WholePath, "telling the sender", "redis: SCRIPT FLUSH", "refused and not told"),
         (StreamsAlone, "remembering ids", "publisher: SIGKILL after publish", "doubled"),
+        (StreamsAlone, "the guard of the file", "redis: torn write", "doubled"),
         (StreamsAlone, "keeping order", "redis: SCRIPT FLUSH", "order of a user"),
         (
             StreamsAlone,
