@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import shared.streams.publisher as publishing
-from shared.streams.consumer import Delivery, _Loop
-from shared.streams.group import Group
+from shared.streams.group import Entry, Group
+from shared.streams.hand import Delivery, Hand
 from shared.streams.publisher import Publisher
 
 WITHOUT = "CHAOS_WITHOUT"
@@ -56,13 +56,15 @@ def keeping_order() -> None:
 
 def acknowledging_late() -> None:
     """Acknowledge what was read, not what was handled."""
-    handle = _Loop._handle
+    handle = Hand._handle
 
-    async def acknowledge_first(self: _Loop[Any], event: Any, delivery: Delivery) -> None:
+    async def acknowledge_first(
+        self: Hand[Any], entry: Entry, event: Any, delivery: Delivery
+    ) -> bool:
         await self._group.acknowledge([delivery.entry_id])
-        await handle(self, event, delivery)
+        return await handle(self, entry, event, delivery)
 
-    _replace(_Loop, "_handle", acknowledge_first)
+    _replace(Hand, "_handle", acknowledge_first)
 
 
 def claiming() -> None:
@@ -93,6 +95,10 @@ def telling_the_sender() -> None:
     _replace(Outbox, "tell", say_nothing)
 
 
+def the_guard_of_the_file() -> None:
+    """Nothing here: the rig starts Redis without what cuts off a torn write."""
+
+
 PROTECTIONS: dict[str, Callable[[], None]] = {
     "confirming late": confirming_late,
     "remembering ids": remembering_ids,
@@ -101,6 +107,7 @@ PROTECTIONS: dict[str, Callable[[], None]] = {
     "claiming": claiming,
     "the inbox": the_inbox,
     "telling the sender": telling_the_sender,
+    "the guard of the file": the_guard_of_the_file,
 }
 
 
