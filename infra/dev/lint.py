@@ -70,12 +70,13 @@ def steps() -> list[Step]:
         ),
         Step(
             "zizmor",
+            ("zizmor", "--offline", "--quiet", *tracked(".github/workflows/*.yml")),
+        ),
+        Step(
+            "dependabot",
             (
-                "zizmor",
-                "--offline",
-                "--quiet",
-                "--no-progress",
-                *tracked(".github/workflows/*.yml"),
+                *("check-jsonschema", "--builtin-schema", "vendor.dependabot"),
+                ".github/dependabot.yml",
             ),
         ),
         Step(
