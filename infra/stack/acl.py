@@ -17,7 +17,7 @@ from infra.stack.addresses import open_password
 from infra.stack.plan import Infrastructure, Overlay, Plan, Service
 from shared.keys import beside, dead_letters_of, previous_dead_letters_of
 
-NOBODY = ("default", "off", "resetpass", "~*", "&*", "+@all")
+NOBODY: tuple[str, ...] = ("default", "off", "resetpass", "~*", "&*", "+@all")
 """Nobody can be the default user, but Redis reads its append-only file with that user's rights.
 Without them it leaves out whatever a script or a transaction wrote, and only its log says so
 (github.com/redis/redis/issues/14541, github.com/valkey-io/valkey/issues/3983)."""
