@@ -27,6 +27,7 @@ NEW = """
     env: {REDIS_URL: {from: redis}}
     subscribes: [command_received]
 """
+ALL_BUT_LEASES = "~command_received ~{command_received}.dlq ~{command_received}:[!l]*"
 MADE = ("audit", "shop")
 PASSWORD, ANOTHER = "the-first", "the-second"
 
@@ -121,7 +122,7 @@ async def ready(service: Service, url: str) -> None:
     ("rules", "refused"),
     [
         ("-set", "SET on {command_received}:probe"),
-        ("resetkeys ~{command_received}:probe", "EVALSHA on {command_received}:lease:42"),
+        (f"resetkeys {ALL_BUT_LEASES}", "EVALSHA on {command_received}:lease:42"),
     ],
     ids=["probe", "lease"],
 )
