@@ -69,6 +69,13 @@ def steps() -> list[Step]:
             ),
         ),
         Step(
+            "dependabot",
+            (
+                *("check-jsonschema", "--builtin-schema", "vendor.dependabot"),
+                ".github/dependabot.yml",
+            ),
+        ),
+        Step(
             "compose-lint",
             ("compose-lint", "check", "--fail-on", "low", *tracked("infra/compose.*.yml")),
         ),
