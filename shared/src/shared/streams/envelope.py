@@ -244,8 +244,7 @@ class CloudEventsFormat(MessageFormat):
             return data, {}
         if not isinstance(envelope, dict) or "specversion" not in envelope:
             return data, {}
-        content = envelope.pop("data", None)
-        body = b"" if content is None else to_json(content)
+        body = to_json(envelope.pop("data", None))
         headers = {key: str(value) for key, value in envelope.items()}
         headers["content-type"] = headers.pop("datacontenttype", "application/json")
         headers["correlation_id"] = headers["message_id"] = headers.get("id", "")

@@ -38,8 +38,9 @@ class NotConnected(StreamError):  # noqa: N818 — reads as the state it is
 class TooLateError(StreamError):
     """An event was handed over too long ago, and was not published.
 
-    Nobody knows whether another call has: what remembers its id may have run out meanwhile. Where the event came from something that repeats it, fetching it again is right; its sender
-    can be told neither that it was published nor that it was not.
+    Nobody knows whether another call has: what remembers its id may have run out meanwhile. Where
+    the event came from something that repeats it, fetching it again is right; its sender can be
+    told neither that it was published nor that it was not.
     """
 
     def __init__(self, event_id: str) -> None:

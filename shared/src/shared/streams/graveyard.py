@@ -95,12 +95,14 @@ class Graveyard:
         """
         received = self._event(buried)
         stream, letter = buried.stream, buried.letter
+        # What was refused is remembered as what it was to be, whatever its content says of itself.
+        source, event_id = letter.source or received.source, letter.event_id or received.event_id
         keys = [
-            *(stream, self._key(stream), marker(stream, received.event_id)),
+            *(stream, self._key(stream), marker(stream, event_id)),
             *(replayed_of(stream), buried_of(stream)),
         ]
         args = [
-            *(MARKER_LIFETIME * 1000, FIELD, letter.payload, received.source, letter.entry_id),
+            *(MARKER_LIFETIME * 1000, FIELD, letter.payload, source, letter.entry_id),
             *(buried.id, *self._siblings(buried)),
         ]
         outcome, entry = (part.decode() for part in self._replay(keys, args))

@@ -1,4 +1,4 @@
-#!lua flags=allow-oom
+#!lua flags=no-writes
 -- Tell since when there are events that a group can still be given.
 --
 -- KEYS[1]  the stream
@@ -7,16 +7,11 @@
 -- KEYS[4]  {stream}:replayed: since when the event of a replayed entry has been there
 -- KEYS[5]  {stream}:buried: the same of a dead letter
 --
--- Returns a time in milliseconds, or nothing. What is remembered of entries and letters that are
--- gone is forgotten on the way.
+-- Returns a time in milliseconds, or nothing.
 local oldest
 local function older(time)
-  time = tonumber(time)
+  time = tonumber(time or nil)
   if time and (not oldest or time < oldest) then oldest = time end
-end
-
-local function exists(stream, id)
-  return #redis.call('XRANGE', stream, id, id) > 0
 end
 
 for i = 1, 3 do
@@ -24,12 +19,6 @@ for i = 1, 3 do
   if first then older(string.match(first[1], '^%d+')) end
 end
 for i = 4, 5 do
-  local of = KEYS[i - 3]
-  local first = redis.call('ZRANGE', KEYS[i], 0, 0, 'WITHSCORES')
-  while first[1] and not exists(of, first[1]) do
-    redis.call('ZREM', KEYS[i], first[1])
-    first = redis.call('ZRANGE', KEYS[i], 0, 0, 'WITHSCORES')
-  end
-  if first[1] then older(first[2]) end
+  older(redis.call('ZRANGE', KEYS[i], 0, 0, 'WITHSCORES')[2])
 end
 return oldest and string.format('%.0f', oldest)
