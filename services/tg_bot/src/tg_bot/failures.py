@@ -27,8 +27,8 @@ def where_of(error: Exception) -> str:
     """Return the line of code that raised, and the innermost of the bot's own before it."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if Path(frame.filename).parent == Path(__file__).parent]
-    lines = dict.fromkeys([*own[-1:], *frames[-1:]])
-    return " < ".join(f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in reversed(lines))
+    places = [f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in (*frames[-1:], *own[-1:])]
+    return " < ".join(dict.fromkeys(places))
 
 
 def chat_of(raw: Any) -> int | None:
