@@ -10,13 +10,13 @@ import redis
 
 from infra.stack import Plan, load_plan
 from infra.stack.secrets import contents, password_of, users_file
-from shared.streams import Delivery, EventRefused, EventStream, Limits, StreamBroker
+from shared.streams import Delivery, EventRefused, EventStream, Limits, StreamBroker, tidying
 from tests.servers import RedisServer
 from tests.shared.said import Said, said
 
 ROOT = Path(__file__).resolve().parents[2]
-STREAM = EventStream(name="command_received", model=Said)
-FAST = Limits(block=0.05, claim_after=0.3, tidy_every=0.2, retention=0, first_retry=0.01)
+STREAM = EventStream(name="command_received", model=Said, retention=0)
+FAST = Limits(block=0.05, claim_after=0.3, first_retry=0.01)
 
 FORBIDDEN = {
     "tg_bot": [
@@ -24,7 +24,6 @@ FORBIDDEN = {
         ("XRANGE", "command_received", "-", "+"),
         ("XREADGROUP", "GROUP", "backend", "me", "STREAMS", "command_received", ">"),
         ("XACK", "command_received", "backend", "1-1"),
-        ("XTRIM", "command_received", "MAXLEN", "0"),
         ("XDEL", "command_received", "1-1"),
         ("XGROUP", "DESTROY", "command_received", "backend"),
         ("DEL", "command_received"),
@@ -42,6 +41,9 @@ FORBIDDEN = {
     "reader": [
         ("XADD", "command_received", "*", "a", "b"),
         ("EVAL", "return redis.call('XADD', KEYS[1], '*', 'a', 'b')", "1", "command_received"),
+        ("XTRIM", "command_received", "MAXLEN", "0"),
+        ("EVAL", "return redis.call('XTRIM', KEYS[1], 'MAXLEN', 0)", "1", "command_received"),
+        ("XGROUP", "DELCONSUMER", "command_received", "g", "m"),
         ("XDEL", "command_received", "1-1"),
         ("XGROUP", "DESTROY", "command_received", "g"),
         ("DEL", "command_received"),
@@ -95,8 +97,12 @@ def refused(url: str, *command: str) -> str:
     return str(caught.value)
 
 
-async def test_the_runtime_needs_no_more_than_it_is_allowed(users: dict[str, str]) -> None:
+async def test_the_runtime_needs_no_more_than_it_is_allowed(
+    users: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Publish, refuse, lease, consume, retry, dead-letter, claim, trim: nothing is refused."""
+    monkeypatch.setattr(tidying, "EVERY", 0.2)
+    monkeypatch.setattr(tidying, "LOOK_EVERY", 0.1)
     publisher, consumer = StreamBroker(), StreamBroker()
     seen: list[int] = []
 
@@ -119,7 +125,7 @@ async def test_the_runtime_needs_no_more_than_it_is_allowed(users: dict[str, str
     await lease.release()
     operator: Any = redis.Redis.from_url(users["operator"])
     async with asyncio.timeout(30):
-        while len(seen) < 4 or operator.xlen("command_received.dlq") < 2:
+        while len(seen) < 4 or operator.xlen(STREAM.dead_letters) < 2:
             await asyncio.sleep(0.02)
         while operator.xlen("command_received") > 3:
             await asyncio.sleep(0.02)
