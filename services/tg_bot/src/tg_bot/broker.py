@@ -1,6 +1,6 @@
 """The lifespan of the broker in the bot."""
 
-from shared.generated.events import Lease, broker, command_received
+from shared.generated.events import Lease, broker, command_received, telegram_update
 
 SOURCE = "/tg_bot"
 
@@ -8,7 +8,8 @@ SOURCE = "/tg_bot"
 async def connect_broker(redis_url: str) -> None:
     """Connect, and return once Redis takes writes; waits with backoff until it does."""
     await broker.connect(redis_url, source=SOURCE)
-    await broker.wait_until_writable(command_received)
+    for stream in (command_received, telegram_update):
+        await broker.wait_until_writable(stream)
 
 
 async def close_broker() -> None:
