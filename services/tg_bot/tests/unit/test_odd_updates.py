@@ -87,7 +87,10 @@ ODD_MESSAGES: dict[str, tuple[dict[str, Any], str]] = {
     "sender that is a word": ({"from": TEXT}, KEPT),
     "no sender": ({"from": ...}, NOT_SENT),
     "sender without a name": ({"from": {"id": 7, "is_bot": False}}, KEPT),
-    "sender with a huge id": ({"from": {"id": 2**70, "is_bot": False, "first_name": "A"}}, NOT_SENT),
+    "sender with a huge id": (
+        {"from": {"id": 2**70, "is_bot": False, "first_name": "A"}},
+        NOT_SENT,
+    ),
     "sender that is null": ({"from": None}, KEPT),
     "start by a sender with a huge name": (
         {"text": "/start", "from": {"id": 7, "is_bot": False, "first_name": "A" * 300}},
@@ -192,7 +195,9 @@ async def test_what_a_handler_raised_at_is_replayed_to_the_handlers(
             assert letter["stream"] == "telegram_update"
             assert letter["reason"] == "ValueError: nothing can be done with ['…', '…', '…', '…']"
             replay(server, letter["id"])
-            await eventually(lambda: [one["id"] for one in listed(server)] not in ([], [letter["id"]]))
+            await eventually(
+                lambda: [one["id"] for one in listed(server)] not in ([], [letter["id"]])
+            )
             (again,) = listed(server)
             assert again["event_id"] == letter["event_id"]
             assert again["group"] == "tg_bot"
