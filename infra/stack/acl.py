@@ -4,6 +4,10 @@ The rules are those of https://redis.io/docs/latest/operate/oss_and_stack/manage
 and each role below is a selector (Redis 7, Valkey 7.2 or newer): commands count only together
 with the keys beside them. A script's own calls are held to the same rules. The keys are those of
 the event runtime, `shared.keys`: stream, dead letters, and what else shares the stream's hash tag.
+
+What no rule of Redis can tell apart: one group's commands from another's on the same stream, so
+that a reader may acknowledge and claim what another group reads; and XADD from XADD with MAXLEN, so
+that who adds to a stream or to dead letters may cut them too.
 """
 
 from collections.abc import Mapping
@@ -18,17 +22,18 @@ Without them it leaves out whatever a script or a transaction wrote, and only it
 (github.com/redis/redis/issues/14541, github.com/valkey-io/valkey/issues/3983)."""
 OPERATOR = "operator"
 CONNECT = ("+ping", "+hello", "+auth", "+select", "+client|setinfo", "+client|setname", "+info")
-SCRIPTS = ("+eval", "+evalsha", "+script|load")
+SCRIPTS = ("+evalsha", "+script|load")
+"""A script needs every key that it names in one selector; each call inside it is checked again."""
+APPEND = ("+xadd",)
+REMEMBER = ("+get", "+set")
 TIDY = (
     *("+exists", "+xinfo|groups", "+xinfo|consumers", "+xpending", "+xtrim"),
     "+xgroup|delconsumer",
 )
 """Who publishes to a stream trims it; who reads it can take nothing away from other readers."""
-PUBLISH = (*SCRIPTS, "+get", "+set", "+xadd", *TIDY)
 READ = (
-    *SCRIPTS,
     *("+xreadgroup", "+xack", "+xclaim", "+xautoclaim", "+xpending", "+xrange"),
-    *("+xinfo|groups", "+xinfo|stream", "+xgroup|create", "+set"),
+    *("+xinfo|groups", "+xgroup|create"),
 )
 OWN = ("+@read", "+@write", "-@dangerous")
 
@@ -57,18 +62,31 @@ def rules(service: Service) -> tuple[str, ...]:
 
     A service without events has the keys that start with its name.
     """
-    selectors = [_selector(PUBLISH, *_keys(event)) for event in service.publishes]
-    for event in service.subscribes:
-        selectors.append(_selector(READ, *_keys(event)))
-        selectors.append(_selector(("+xadd",), *_letters(event)))
+    selectors = [one for event in service.publishes for one in _publisher(event)]
+    selectors += [one for event in service.subscribes for one in _reader(event)]
     if not selectors:
         selectors.append(_selector(OWN, f"{service.name}:*"))
-    return (*CONNECT, *selectors)
+    return (*CONNECT, *dict.fromkeys(selectors))
 
 
-def _keys(event: str) -> tuple[str, ...]:
-    """Return the patterns of every key that belongs to an event's stream."""
-    return (event, *_letters(event), beside(event, "*"))
+def _publisher(event: str) -> list[str]:
+    """Return what publishing, refusing, trimming, a lease and a probe need."""
+    return [
+        _selector(SCRIPTS, event, *_letters(event), beside(event, "*")),
+        _selector(APPEND, event, *_letters(event)),
+        _selector(REMEMBER, beside(event, "*")),
+        _selector(TIDY, event),
+    ]
+
+
+def _reader(event: str) -> list[str]:
+    """Return what a consumer needs: it writes to the dead letters only."""
+    return [
+        _selector(SCRIPTS, event, *_letters(event), beside(event, "id:*")),
+        _selector(READ, event),
+        _selector(("+xadd", "+xrange"), *_letters(event)),
+        _selector(("+get",), beside(event, "id:*")),
+    ]
 
 
 def _letters(event: str) -> tuple[str, ...]:
