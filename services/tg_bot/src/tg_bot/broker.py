@@ -1,6 +1,6 @@
 """The lifespan of the broker in the bot."""
 
-from shared.generated.events import Lease, broker, command_received, telegram_update
+from shared.generated.events import Lease, broker, command_received
 
 SOURCE = "/tg_bot"
 
@@ -8,8 +8,7 @@ SOURCE = "/tg_bot"
 async def connect_broker(redis_url: str) -> None:
     """Connect, and return once Redis takes writes; waits with backoff until it does."""
     await broker.connect(redis_url, source=SOURCE)
-    for stream in (command_received, telegram_update):
-        await broker.wait_until_writable(stream)
+    await broker.wait_until_writable(command_received)
 
 
 async def close_broker() -> None:
