@@ -116,11 +116,18 @@ async def ready(service: Service, url: str) -> None:
     await asyncio.to_thread(service.wait_for, url)
 
 
+REPLAYED = "~telegram_update ~{telegram_update}*"
+"""The keys of the event that the bot reads."""
+
+
 @pytest.mark.parametrize(
     ("rules", "refused"),
     [
         ("-set", "SET on {command_received}:probe"),
-        ("resetkeys ~{command_received}:probe", "EVALSHA on {command_received}:lease:42"),
+        (
+            f"resetkeys ~{{command_received}}:probe {REPLAYED}",
+            "EVALSHA on {command_received}:lease:42",
+        ),
     ],
     ids=["probe", "lease"],
 )

@@ -32,6 +32,7 @@ from tg_bot.broker import (
 from tg_bot.commands import SHOWS_COMMAND, WANTS_ANSWER, ShownCommand
 from tg_bot.context import BotData, Context
 from tg_bot.dispatch import handle_replayed_updates
+from tg_bot.flood import Flood, Quota
 from tg_bot.handlers import COMMANDS, handle_command, handle_edit, handle_help, handle_start
 from tg_bot.health import Health
 from tg_bot.outbox import Limits, Outbox
@@ -77,6 +78,8 @@ def build_application(settings: Settings, polling: BaseRequest | None = None) ->
     application.bot_data.outbox = Outbox(
         application.bot, Limits(overall=settings.replies_per_second)
     )
+    quota = Quota(settings.messages_per_minute, settings.bytes_per_day)
+    application.bot_data.flood = Flood(quota, application.bot_data.outbox)
     application.add_handler(ShownCommand("start", handle_start))
     application.add_handler(ShownCommand("help", handle_help))
     application.add_handler(ShownCommand("command", handle_command))

@@ -207,6 +207,8 @@ class Poller:
 
     async def _handle_one(self, raw: dict[str, Any]) -> None:
         """Let the handlers have one update; it returns when what came of it is durable."""
+        if not await self._application.bot_data.flood.admits(raw):
+            return
         await handle(self._application, raw, self._event_id(raw["update_id"]))
 
     def _event_id(self, update_id: int | str) -> str:

@@ -21,10 +21,11 @@ from shared.streams.errors import EventRefused, NotConnected
 from shared.streams.letters import DeadLetter
 from shared.streams.line import Line
 from shared.streams.retry import Outage, check_cancelled, until_answered
+from shared.streams.room import Room
 from shared.streams.scripts import load_script
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from redis.asyncio import Redis
 
@@ -33,6 +34,8 @@ MARKER_LIFETIME = 72 * 3600
 MAX_BATCH = 500
 """Events in one script call; the server answers nobody else while a script runs, 2 ms for these."""
 MAX_ID_LENGTH = 200
+NO_ROOM = "Redis was full; the content was not kept"
+"""Why an event is refused that waited in vain for room; its dead letter holds nothing else."""
 DUPLICATE, REFUSED = "=", "!"
 """How the publish script marks what it did not append; an entry id begins with a digit."""
 
@@ -58,11 +61,22 @@ class _Waiting:
 
 
 class Publisher:
-    """Publishes and refuses events through one Redis client, each event id once."""
+    """Publishes and refuses events through one Redis client, each event id once.
 
-    def __init__(self, client: "Redis[bytes]") -> None:  # type: ignore[type-arg, unused-ignore]
+    Args:
+        client: the server.
+        make_room: trims what can be trimmed; called where the server's memory is full.
+    """
+
+    def __init__(
+        self,
+        client: "Redis[bytes]",  # type: ignore[type-arg, unused-ignore]
+        make_room: "Callable[[], Awaitable[None]]",
+    ) -> None:
         self._publish = client.register_script(load_script("publish"))
         self._refuse = client.register_script(load_script("refuse"))
+        self._refuse_anyway = client.register_script(load_script("refuse", allow_oom=True))
+        self._room = Room(make_room)
         self._line = Line(client, SOCKET_TIMEOUT)
         self._queue: deque[_Waiting] = deque()
         self._flusher: asyncio.Task[None] | None = None
@@ -72,11 +86,12 @@ class Publisher:
     async def publish(self, stream: str, event_id: str, payload: bytes) -> Publication:
         """Append one event to a stream, once, and return where it stands.
 
-        Waits for as long as Redis is away. A caller who is cancelled meanwhile learns nothing of
-        the outcome and may publish the same id again.
+        Waits for as long as Redis is away, and a bounded time while it is full. A caller who is
+        cancelled meanwhile learns nothing of the outcome and may publish the same id again.
 
         Raises:
-            EventRefused: too large, or refused by an earlier call; it is in the dead letters.
+            EventRefused: too large, refused by an earlier call, or there was no room for it; it is
+                in the dead letters.
             NotConnected: the publisher was closed before there was an answer.
         """
         if len(payload) > MAX_ENTRY_BYTES:
@@ -114,10 +129,13 @@ class Publisher:
             EventRefused: otherwise, once the refusal is durable.
         """
         letter = DeadLetter(event_id=check_id(event_id), payload=payload, reason=reason)
-        keys = [dead_letters_of(stream), marker(stream, event_id)]
-        args = [MARKER_LIFETIME * 1000, reason, *letter.fields()]
-        state, value = await until_answered(lambda: self._refuse(keys, args), self._outage)
-        return _outcome(event_id, state, value)
+        call = partial(self._refuse, *_refusal(stream, letter))
+        answer = await self._room.ask(call, self._outage)
+        if answer is None:
+            answer = await self._room.insist(call, self._outage)
+        if answer is None:
+            return await self._give_up(stream, event_id, f"{reason}; {NO_ROOM}")
+        return _outcome(event_id, *answer)
 
     async def close(self) -> None:
         """Stop trying; callers who still wait get `NotConnected`."""
@@ -162,18 +180,58 @@ class Publisher:
                 await asyncio.sleep(0)  # who was just answered may publish again and join
 
     async def _send(self, batch: "Sequence[_Waiting]") -> list[Publication | EventRefused]:
+        """Return the outcomes of a batch's events, in their order: one call where it fits."""
+        return await self._append(
+            batch[0].stream, [event for waiting in batch for event in waiting.events]
+        )
+
+    async def _append(
+        self, stream: str, events: "Sequence[tuple[str, bytes]]"
+    ) -> list[Publication | EventRefused]:
+        """Append events; where the server has no room for all of them, half of them at a time.
+
+        What is on its way to the server counts as memory as well, so a part may fit where the
+        whole does not. Nothing overtakes what has to wait.
+        """
+        call = partial(self._call, stream, events)
+        answers = await self._room.ask(call, self._outage)
+        if answers is not None:
+            return answers
+        if len(events) > 1:
+            half = len(events) // 2
+            first = await self._append(stream, events[:half])
+            return [*first, *await self._append(stream, events[half:])]
+        answers = await self._room.insist(call, self._outage)
+        if answers is not None:
+            return answers
+        event_id, _ = events[0]
+        try:
+            return [await self._give_up(stream, event_id, NO_ROOM)]
+        except EventRefused as refusal:
+            return [refusal]
+
+    async def _call(
+        self, stream: str, events: "Sequence[tuple[str, bytes]]"
+    ) -> list[Publication | EventRefused]:
         """Make one script call and return the outcomes of its events."""
-        stream = batch[0].stream
-        events = [event for waiting in batch for event in waiting.events]
         prefix = marker(stream, "")
         keys = [stream, *[prefix + event_id for event_id, _ in events]]
         args: list[Any] = [MARKER_LIFETIME * 1000, FIELD, *[payload for _, payload in events]]
-        call = partial(self._line.call, self._publish, keys, args)
-        answers = from_json(await until_answered(call, self._outage))
+        answers = from_json(await self._line.call(self._publish, keys, args))
         return [
             _published(event_id, answer)
             for (event_id, _), answer in zip(events, answers, strict=True)
         ]
+
+    async def _give_up(self, stream: str, event_id: str, reason: str) -> Publication:
+        """Refuse an event without its content, on a server that has no room for more.
+
+        Raises:
+            EventRefused: unless an earlier call has published the event.
+        """
+        letter = DeadLetter(event_id=event_id, payload=b"", reason=reason)
+        call = partial(self._refuse_anyway, *_refusal(stream, letter))
+        return _outcome(event_id, *await until_answered(call, self._outage))
 
     def _next_batch(self) -> list[_Waiting]:
         """Take the longest run of waiting events for one stream, in their order."""
@@ -185,6 +243,12 @@ class Publisher:
                 break
             batch.append(self._queue.popleft())
         return batch
+
+
+def _refusal(stream: str, letter: DeadLetter) -> tuple[list[str], list[Any]]:
+    """Return the keys and arguments of the refuse script."""
+    keys = [dead_letters_of(stream), marker(stream, letter.event_id)]
+    return keys, [MARKER_LIFETIME * 1000, letter.reason, *letter.fields()]
 
 
 def check_id(event_id: str) -> str:
