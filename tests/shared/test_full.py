@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,6 +20,13 @@ LARGE = "x" * 25_000
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server is given half a second; the promise is the same."""
     monkeypatch.setattr(room, "PATIENCE", 0.5)
+
+
+@pytest.fixture(params=["redis", "valkey"])
+def redis_server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
+    """What is refused without room, and what not, is each server's own decision."""
+    with RedisServer(engine=request.param) as server:
+        yield server
 
 
 def leave(server: RedisServer, free: int) -> None:
