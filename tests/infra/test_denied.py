@@ -27,7 +27,10 @@ NEW = """
     env: {REDIS_URL: {from: redis}}
     subscribes: [command_received]
 """
-ALL_BUT_LEASES = "~command_received ~{command_received}.dlq ~{command_received}:[^l]*"
+ALL_BUT_LEASES = (
+    "~command_received ~{command_received}.dlq ~{command_received}:[^l]*"
+    " ~telegram_update ~{telegram_update}*"
+)
 MADE = ("audit", "shop")
 PASSWORD, ANOTHER = "the-first", "the-second"
 
