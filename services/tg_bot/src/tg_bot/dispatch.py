@@ -23,6 +23,7 @@ from shared.generated.events import (
     EventRefused,
     Limits,
     NotConnected,
+    TooLateError,
     refuse_telegram_update,
     subscribe_telegram_update,
 )
@@ -54,13 +55,15 @@ async def handle(application: Bot, raw: Any, event_id: str) -> None:
 
     Raises:
         NotConnected: the broker is closed; the update must not be confirmed.
+        TooLateError: this process was away for so long that nobody knows whether an event of the
+            update was published; it must not be confirmed, and nobody is told anything.
     """
     try:
         await _dispatch(application, raw)
     except EventRefused as refusal:
         log.warning("event refused", event_id=refusal.event_id, reason=refusal.reason)
         await _tell(application, raw, FAILED)
-    except NotConnected:
+    except (NotConnected, TooLateError):
         raise
     except Exception as error:  # noqa: BLE001 — whatever a handler raises is kept
         kept = await keep(raw, event_id, reason_of(error, raw))
