@@ -11,12 +11,12 @@ import sqlite3
 from shared.generated.events import Delivery, Limits, broker, subscribe_command_received
 from shared.generated.schemas import CommandReceived
 from tests.chaos.dying import pass_point
-from tests.chaos.points import wrap_group
+from tests.chaos.points import DEADLY, wrap_group
 from tests.chaos.sabotage import sabotage
 
 GROUP = "backend"
 BEFORE_COMMIT = "before commit"
-FAST = Limits(claim_after=3.0, block=0.2)
+FAST = Limits(claim_after=3.0, block=0.2, deliveries=4)
 TABLES = """
 PRAGMA journal_mode = WAL;
 CREATE TABLE IF NOT EXISTS inbox (event_id TEXT PRIMARY KEY);
@@ -34,6 +34,8 @@ class Store:
 
     async def store(self, event: CommandReceived, delivery: Delivery) -> None:
         """Store a command once, in one transaction with its id."""
+        if DEADLY in event.command:
+            os.kill(os.getpid(), signal.SIGKILL)
         with self._database as transaction:
             if self.is_new(delivery.event_id):
                 transaction.execute(

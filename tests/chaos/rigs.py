@@ -28,6 +28,7 @@ class StreamsAlone(Rig):
         """Make both workers."""
         self.feed = Feed(self.folder / "feed")
         self.feed.append([])
+        self._appending = asyncio.Lock()
         self.sender = self._worker("publisher", "sender", CHAOS_FEED=str(self.folder / "feed"))
         self.receiver = self._worker("consumer", "receiver", CHAOS_TABLE=str(self.table))
 
@@ -53,26 +54,27 @@ class StreamsAlone(Rig):
 
     async def hand_over(self, texts: list[tuple[int, str]]) -> None:
         """Append commands to the feed."""
-        first = len(self.sent)
-        new = [Sent(f"c:{first + n}", user, text) for n, (user, text) in enumerate(texts)]
-        await self._append(new)
+        await self._append(texts)
 
     async def hand_over_bad(self, user: int, text: str) -> None:
         """Append a command that is too large."""
-        await self._append([Sent(f"c:{len(self.sent)}", user, text + TOO_LARGE, bad=True)])
+        await self._append([(user, text + TOO_LARGE)], bad=True)
 
-    async def _append(self, new: list[Sent]) -> None:
-        lines = [{"event_id": s.event_id, "user": s.user, "text": s.text} for s in new]
-        await asyncio.to_thread(self.feed.append, lines)
-        self.sent += new
+    async def _append(self, texts: list[tuple[int, str]], *, bad: bool = False) -> None:
+        async with self._appending:
+            first = len(self.sent)
+            new = [Sent(f"c:{first + n}", user, text, bad) for n, (user, text) in enumerate(texts)]
+            lines = [{"event_id": s.event_id, "user": s.user, "text": s.text} for s in new]
+            await asyncio.to_thread(self.feed.append, lines)
+            self.sent += new
 
     async def unconfirmed(self) -> int:
         """Return how many lines of the feed are not confirmed."""
         return len(self.sent) - self.feed.confirmed
 
-    async def told(self) -> frozenset[int] | None:
+    async def told(self, users: set[int]) -> frozenset[int] | None:
         """Nobody is there to be told."""
-        return None
+        return None if users else frozenset()
 
 
 class WholePath(Rig):
@@ -155,9 +157,8 @@ class WholePath(Rig):
         """Return how many updates wait in the simulator."""
         return int((await self._overview()).bot.pending)
 
-    async def told(self) -> frozenset[int] | None:
+    async def told(self, users: set[int]) -> frozenset[int] | None:
         """Return the users in whose chat the bot has said that a command failed."""
-        users = {sent.user for sent in self.sent if sent.bad}
         chats = {user: await self.telegram.messages(user) for user in users}
         return frozenset(
             user
