@@ -13,15 +13,23 @@ that who adds to a stream or to dead letters may cut them too.
 from collections.abc import Mapping
 from hashlib import sha256
 
-from infra.stack.plan import Infrastructure, Plan, Service
-from shared.keys import beside, dead_letters_of, previous_dead_letters_of
+from infra.stack.addresses import open_password
+from infra.stack.plan import Infrastructure, Overlay, Plan, Service
+from shared.keys import (
+    beside,
+    buried_of,
+    dead_letters_of,
+    previous_dead_letters_of,
+    replayed_of,
+)
 
-NOBODY = "user default off resetpass ~* &* +@all"
+NOBODY: tuple[str, ...] = ("default", "off", "resetpass", "~*", "&*", "+@all")
 """Nobody can be the default user, but Redis reads its append-only file with that user's rights.
 Without them it leaves out whatever a script or a transaction wrote, and only its log says so
 (github.com/redis/redis/issues/14541, github.com/valkey-io/valkey/issues/3983)."""
 OPERATOR = "operator"
-CONNECT = ("+ping", "+hello", "+auth", "+select", "+client|setinfo", "+client|setname", "+info")
+CONNECT = ("+ping", "+hello", "+auth", "+select", "+client|setinfo", "+client|setname")
+SERVER = ("+info", "+time")
 SCRIPTS = ("+evalsha", "+script|load")
 """A script needs every key that it names in one selector; each call inside it is checked again."""
 APPEND = ("+xadd",)
@@ -46,10 +54,26 @@ def acl_file(plan: Plan, redis: Infrastructure, passwords: Mapping[str, str]) ->
         redis: the Redis whose users they are.
         passwords: password by user name; only its SHA-256 is in the text.
     """
-    users = {service.name: rules(service) for service in plan.services if uses(service, redis)}
-    users[OPERATOR] = ("~*", "&*", "+@all")
-    lines = [f"user {name} on {_hashed(passwords[name])} {' '.join(users[name])}" for name in users]
-    return "\n".join([NOBODY, *lines]) + "\n"
+    lines = [NOBODY]
+    lines += [
+        (user, "on", _hashed(passwords[user]), *allowed)
+        for user, allowed in _users(plan, redis, "prod").items()
+    ]
+    return "".join(f"user {' '.join(line)}\n" for line in lines)
+
+
+def acl_arguments(plan: Plan, redis: Infrastructure, overlay: Overlay) -> tuple[str, ...]:
+    """Return the same users as arguments of redis-server, for overlays that keep no secrets."""
+    users = _users(plan, redis, overlay).items()
+    password = f">{open_password(redis)}"
+    lines = [NOBODY, *((user, "on", password, *allowed) for user, allowed in users)]
+    return tuple(word for line in lines for word in ("--user", *line))
+
+
+def _users(plan: Plan, redis: Infrastructure, overlay: Overlay) -> dict[str, tuple[str, ...]]:
+    """Return what each user of a Redis may do, as ACL rules."""
+    services = (one for one in plan.services if overlay in one.overlays and uses(one, redis))
+    return {one.name: rules(one) for one in services} | {OPERATOR: ("~*", "&*", "+@all")}
 
 
 def uses(service: Service, redis: Infrastructure) -> bool:
@@ -66,7 +90,7 @@ def rules(service: Service) -> tuple[str, ...]:
     selectors += [one for event in service.subscribes for one in _reader(event)]
     if not selectors:
         selectors.append(_selector(OWN, f"{service.name}:*"))
-    return (*CONNECT, *dict.fromkeys(selectors))
+    return (*CONNECT, *SERVER, *dict.fromkeys(selectors))
 
 
 def _publisher(event: str) -> list[str]:
@@ -76,16 +100,24 @@ def _publisher(event: str) -> list[str]:
         _selector(APPEND, event, *_letters(event)),
         _selector(REMEMBER, beside(event, "*")),
         _selector(TIDY, event),
+        _selector(("+zrange", "+zrem"), replayed_of(event), buried_of(event)),
+        _selector(("+xlen",), dead_letters_of(event)),
     ]
 
 
 def _reader(event: str) -> list[str]:
     """Return what a consumer needs: it writes to the dead letters only."""
     return [
-        _selector(SCRIPTS, event, *_letters(event), beside(event, "id:*")),
+        _selector(
+            SCRIPTS,
+            *(event, *_letters(event), beside(event, "id:*")),
+            *(replayed_of(event), buried_of(event)),
+        ),
         _selector(READ, event),
         _selector(("+xadd", "+xrange"), *_letters(event)),
         _selector(("+get",), beside(event, "id:*")),
+        _selector(("+zscore", "+zrange"), replayed_of(event), buried_of(event)),
+        _selector(("+zadd",), buried_of(event)),
     ]
 
 
