@@ -33,6 +33,7 @@ def faults_of(rig: Rig) -> list[Fault]:
         deck += _of_telegram(rig)
     if isinstance(rig, StreamsAlone):
         deck.append(Fault(rig.receiver.name, "killed by an entry", rig.be_killed_by_an_entry))
+        deck.append(Fault(rig.receiver.name, "buried by two groups", rig.bury_and_replay))
     return deck
 
 

@@ -28,6 +28,8 @@ class Found:
         no_room: Those of them for which a full Redis had no room; none where it never was.
         unhandled: The event ids in the dead letters that a group could not handle.
         deadly: Those of them that kill who handles them.
+        replayed: The event ids that two groups had buried and one replay has put back.
+        audited: What the second of these groups has handled, as often as it has.
         table: The rows of the table.
         pending: Entries that the group has read but not finished with.
         lag: Entries that the group has not read.
@@ -43,6 +45,8 @@ class Found:
     told: frozenset[int] | None
     no_room: frozenset[str] = frozenset()
     deadly: frozenset[str] = frozenset()
+    replayed: Sequence[str] = ()
+    audited: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -82,6 +86,11 @@ def judge(sent: Iterable[Sent], found: Found) -> Verdict:
         ("in the table but not in the stream", in_table.keys() - in_stream.keys()),
         ("in the table more than once", twice_stored),
         ("given up by the consumer", set(found.unhandled) - found.deadly),
+        (
+            "replayed, but not handled once by the second group",
+            (Counter(found.replayed) - Counter(found.audited)).keys()
+            | (Counter(found.audited) - Counter(found.replayed)).keys(),
+        ),
         ("deadly, but not given up", found.deadly - set(found.unhandled)),
         ("pending in the group", range(found.pending)),
         ("not read by the group", range(1 if found.lag is None else found.lag)),

@@ -23,8 +23,8 @@ from typing import Any, Self
 
 from shared.generated.events import command_received
 from shared.streams import decode
+from shared.streams.errors import NO_ROOM
 from shared.streams.letters import DeadLetter
-from shared.streams.publisher import NO_ROOM
 from tests.chaos import torn
 from tests.chaos.dying import ORDER, Order
 from tests.chaos.ledger import Found, Sent
@@ -200,6 +200,7 @@ class Rig(ABC):
     def __init__(self, without: str = "") -> None:
         self.redis = RedisServer(engine="redis", guarded=without != "the guard of the file")
         self.sent: list[Sent] = []
+        self.replayed: list[str] = []
         self.restarts: Counter[str] = Counter()
         self.folder = Path()
         self.without = {"CHAOS_WITHOUT": without} if without else {}
@@ -407,6 +408,10 @@ class Rig(ABC):
         with closing(sqlite3.connect(self.table, timeout=20)) as database:
             return list(database.execute("SELECT event_id, command FROM commands ORDER BY id"))
 
+    def audited(self) -> list[str]:
+        """Return what a second group has handled, where there is one."""
+        return []
+
     def counts(self) -> tuple[int, int]:
         """Return how many entries the stream has, and how many rows the table."""
         with closing(sqlite3.connect(self.table, timeout=20)) as database:
@@ -436,6 +441,8 @@ class Rig(ABC):
             lag=lag,
             told=None,
             no_room=frozenset(no_room if was_full else ()),
+            replayed=tuple(self.replayed),
+            audited=self.audited(),
             deadly=frozenset(s.event_id for s in self.sent if DEADLY in s.text),
         )
 

@@ -1,15 +1,24 @@
 """The two rigs: publisher and consumer alone, and the whole path."""
 
 import asyncio
+import random
+import sqlite3
+from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from shared.generated.events import command_received
 from shared.streams import lease
+from shared.streams.graveyard import Graveyard
 from shared.streams.limits import Limits
 from telegram_sim.client import Overview, SimClient
 from tests.chaos import backend_that_dies, bot_that_dies, points
+from tests.chaos.consumer_that_dies import AUDIT, mended
 from tests.chaos.ledger import Sent
+from tests.chaos.points import UNLUCKY
 from tests.chaos.publisher_that_dies import Feed
-from tests.chaos.rig import Rig, Worker
+from tests.chaos.rig import GROUP, NOBODY_ELSE, POINT_TIMEOUT, Rig, Worker
 from tests.processes import TOKEN, Service, simulator, url_of
 from tests.servers import free_port
 
@@ -67,6 +76,43 @@ class StreamsAlone(Rig):
             lines = [{"event_id": s.event_id, "user": s.user, "text": s.text} for s in new]
             await asyncio.to_thread(self.feed.append, lines)
             self.sent += new
+
+    async def bury_and_replay(self, _: random.Random) -> None:
+        """Have both groups bury a command, mend it, and replay each letter, as an operator does.
+
+        Raises:
+            TimeoutError: it was not buried by both, or not handled by both after that.
+        """
+        text = f"/command {len(self.sent)} {UNLUCKY}"
+        await self.hand_over([(NOBODY_ELSE - len(self.replayed) - 1, text)])
+        event_id = next(s.event_id for s in reversed(self.sent) if s.text == text)
+        async with asyncio.timeout(POINT_TIMEOUT):
+            while await asyncio.to_thread(self._buried_by, event_id) != {GROUP, AUDIT}:
+                await asyncio.sleep(0.1)
+            mended(self.table, event_id).touch()
+            await asyncio.to_thread(self._ask, partial(self._replay, event_id))
+            self.replayed.append(event_id)
+            while not await asyncio.to_thread(self._is_handled, event_id):
+                await asyncio.sleep(0.1)
+        self.restarts["dead letters: two of one command, replayed"] += 1
+
+    def _buried_by(self, event_id: str) -> set[str]:
+        return {letter.group for letter in self.letters() if letter.event_id == event_id}
+
+    def _replay(self, event_id: str, client: Any) -> None:
+        graveyard = Graveyard(client, {command_received.name: command_received})
+        for buried in list(graveyard.letters(command_received.name)):
+            if buried.letter.event_id == event_id:
+                graveyard.replay(buried)
+
+    def _is_handled(self, event_id: str) -> bool:
+        stored = {stored for stored, _ in self.rows()}
+        return event_id in stored and event_id in self.audited()
+
+    def audited(self) -> list[str]:
+        """Return the commands that the second group has handled, as often as it has."""
+        with closing(sqlite3.connect(self.table, timeout=20)) as database:
+            return [row[0] for row in database.execute("SELECT event_id FROM audited")]
 
     async def unconfirmed(self) -> int:
         """Return how many lines of the feed are not confirmed."""

@@ -53,6 +53,12 @@ def test_what_is_as_it_should_be_breaks_no_claim() -> None:
         (replace(GOOD, table=[*EVENTS, EVENTS[0]]), {"in the table more than once"}),
         (replace(GOOD, unhandled=["1:1"]), {"given up by the consumer"}),
         (replace(GOOD, unhandled=["1:1"], deadly=frozenset({"1:1"})), set()),
+        (
+            replace(GOOD, replayed=["1:1"], audited=["1:1"]),
+            set(),
+        ),
+        (replace(GOOD, replayed=["1:1"]), {"replayed, but"}),
+        (replace(GOOD, audited=["1:1"]), {"replayed, but"}),
         (replace(GOOD, deadly=frozenset({"1:1"})), {"deadly, but not given up"}),
         (replace(GOOD, table=EVENTS[1:], deadly=frozenset({"1:1"}), unhandled=["1:1"]), set()),
         (replace(GOOD, pending=1), {"pending in the group"}),
