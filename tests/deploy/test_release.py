@@ -93,7 +93,9 @@ def test_no_secret_is_in_a_release(sources: Sources) -> None:
 
 def test_an_unknown_setting_is_refused_with_those_that_there_are(sources: Sources) -> None:
     """A misspelt name would otherwise do nothing."""
-    with pytest.raises(ConfigError, match=r"LOG_LEVL is read by no service; settable are: .*LOG_LEVEL"):
+    with pytest.raises(
+        ConfigError, match=r"LOG_LEVL is read by no service; settable are: .*LOG_LEVEL"
+    ):
         released(replace(sources, settings={"LOG_LEVL": "DEBUG"}))
 
 
