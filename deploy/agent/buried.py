@@ -38,6 +38,7 @@ end
 
 # KEYS[1]  the stream
 # KEYS[2]  its dead letters
+# KEYS[3]  what remembers since when their events are there
 # ARGV[1]  the letter after which to begin
 # ARGV[2]  how many letters to look at
 # ARGV[3]  who holds the entries, ARGV[4] and for how long already, in milliseconds
@@ -63,6 +64,7 @@ for _, letter in ipairs(redis.call('XRANGE', KEYS[2], '(' .. ARGV[1], '+', 'COUN
       redis.call('XCLAIM', KEYS[1], group, ARGV[3], 0, entry,
                  'IDLE', ARGV[4], 'RETRYCOUNT', 0, 'FORCE', 'JUSTID')
       redis.call('XDEL', KEYS[2], last)
+      redis.call('ZREM', KEYS[3], last)
       given = given + 1
     end
   end
@@ -153,7 +155,8 @@ def take_back(
             last = since
             while last:
                 page = (last, str(PAGE), CONSUMER, str(IDLE_MILLISECONDS), journal.smoke)
-                told = redis.ask("EVAL", GIVE_BACK, "2", stream, key, *page, *groups[stream])
+                keys = (stream, key, f"{{{stream}}}:buried")
+                told = redis.ask("EVAL", GIVE_BACK, "3", *keys, *page, *groups[stream])
                 if not isinstance(told, list):
                     raise AgentError(f"Redis says: {json.dumps(told)}")
                 total[0] += int(told[0])

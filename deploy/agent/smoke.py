@@ -94,9 +94,11 @@ def tidy(release: Release, event: str) -> dict[str, int]:
     test: Json = release.facts["smoke"]
     redis, stream = Redis.of(release), test["stream"]
     marker = f"{{{stream}}}:id:{event}"
-    # redis-cli --json gives the marker's text: the entry's id.
-    entry = redis.ask("GET", marker)
-    if isinstance(entry, str) and not entry.startswith("refused:"):
+    # The marker's text is the entry's id, and behind a tab the source; a release without sources
+    # writes the id alone.
+    told = redis.ask("GET", marker)
+    entry = told.partition("\t")[0] if isinstance(told, str) else ""
+    if entry and not entry.startswith("refused:"):
         redis.ask("XDEL", stream, entry)
         for group in test["groups"]:
             redis.ask("XACK", stream, group, entry)

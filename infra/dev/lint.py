@@ -69,6 +69,10 @@ def steps() -> list[Step]:
             ),
         ),
         Step(
+            "zizmor",
+            ("zizmor", "--offline", "--quiet", *tracked(".github/workflows/*.yml")),
+        ),
+        Step(
             "dependabot",
             (
                 *("check-jsonschema", "--builtin-schema", "vendor.dependabot"),
