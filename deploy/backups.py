@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from deploy import commands
+from deploy.agent import names
 from deploy.agent.files import damaged, digest
 from deploy.errors import DataError, RemoteError, UnavailableError, UsageError
 from deploy.heartbeat import locked
-from deploy.inventory import Host
+from deploy.inventory import Host, expanded
 from deploy.remote import Remote
 from deploy.running import followed
 
@@ -32,7 +33,7 @@ def backup(host: Host, who: str, to: str, say: Say, *, dry: bool) -> int:
         if dry:
             say(remote.agent("backup", "--dry", first=first).strip())
             if to:
-                say(f"would copy it into {Path(to) / host.name}")
+                say(f"would copy it into {expanded(to) / host.name}")
             return 0
         remote.run(first)
         with locked(remote, who, "backup"):
@@ -41,7 +42,7 @@ def backup(host: Host, who: str, to: str, say: Say, *, dry: bool) -> int:
             if code or not to:
                 return code
             name = remote.status("")["backups"][-1]
-            fetch(remote, name, Path(to), say)
+            fetch(remote, name, expanded(to), say)
     return 0
 
 
@@ -61,8 +62,9 @@ def restore(host: Host, who: str, source: str, say: Say, *, dry: bool) -> int:
             found = remote.status("", first=first)["backups"]
             raise UsageError(f"say which: from=NAME; there are: {', '.join(found) or 'none'}")
         if dry and "/" in source:
-            facts = checked(Path(source))
-            say(f"would send the backup of {facts['at']}, {size(Path(source), facts)} bytes, and")
+            folder = expanded(source)
+            facts = checked(folder)
+            say(f"would send the backup of {facts['at']}, {size(folder, facts)} bytes, and")
             say("stop the services, back up today's data, put the sent one in its place")
             return 0
         if dry:
@@ -70,22 +72,9 @@ def restore(host: Host, who: str, source: str, say: Say, *, dry: bool) -> int:
             return 0
         remote.run(first)
         with locked(remote, who, f"restore of {source}"):
-            name = send(remote, Path(source), say) if "/" in source else source
+            name = send(remote, expanded(source), say) if "/" in source else source
             remote.install_agent()
             return followed(remote, ("--who", who, "begin-restore", name), say)
-
-
-def check_new(host: Host, current: str | None, source: str) -> dict[str, Any]:
-    """Make sure that a host has no data that a backup would replace; return the backup's facts.
-
-    Raises:
-        DeployError: It has, or the backup is not.
-    """
-    if current:
-        raise UsageError(
-            f"{host.name} runs {current} already: deploy without from=, then make restore"
-        )
-    return checked(Path(source))
 
 
 def seed(remote: Remote, release: str, source: str, who: str, say: Say) -> None:
@@ -94,7 +83,7 @@ def seed(remote: Remote, release: str, source: str, who: str, say: Say) -> None:
     Raises:
         DeployError: It could not be done; nothing runs.
     """
-    name = send(remote, Path(source), say)
+    name = send(remote, expanded(source), say)
     words = ("--who", who, "begin-restore", name, "--release", release)
     if code := followed(remote, words, say):
         raise RemoteError("the backup could not be put in place; nothing runs", code)
@@ -106,7 +95,9 @@ def fetch(remote: Remote, name: str, folder: Path, say: Say) -> Path:
     Raises:
         DeployError: The folder cannot be written, or what came is not what the host has saved.
     """
-    target = folder / remote.host.name / Path(name).name
+    if not names.fits("backup", name):
+        raise DataError(f"{remote.host.name} calls its backup {name!r}, which is no backup's name")
+    target = folder / remote.host.name / name
     partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -134,13 +125,15 @@ def fetch(remote: Remote, name: str, folder: Path, say: Say) -> Path:
 
 
 def unpack(stream: IO[bytes], folder: Path) -> None:
-    """Unpack the plain files of an archive as they come; each is 0600 from birth, and durable."""
+    """Unpack a backup's files as they come, nothing else; each is 0600 from birth, and durable."""
     with tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:
-            content = archive.extractfile(member)
+            name = Path(member.name).name
+            ours = name == FACTS or names.fits("file of a backup", name)
+            content = archive.extractfile(member) if ours and member.isreg() else None
             if content is None:
                 continue
-            path = folder / Path(member.name).name
+            path = folder / name
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 shutil.copyfileobj(content, file, CHUNK)
@@ -188,12 +181,14 @@ def checked(folder: Path) -> dict[str, Any]:
         DataError: A file is missing, or not as it was saved.
     """
     try:
-        facts: dict[str, Any] = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise UsageError(f"{folder} is no backup: it has no {FACTS} that can be read") from None
+    if not names.facts_fit(facts):
+        raise DataError(f"{folder / FACTS} does not say what a backup says: at and files")
     if wrong := damaged(folder, facts):
         raise DataError(f"{folder / wrong[0]} is damaged")
-    return facts
+    return dict(facts)
 
 
 def size(folder: Path, facts: Mapping[str, Any]) -> int:

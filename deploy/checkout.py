@@ -3,8 +3,10 @@
 import subprocess
 from pathlib import Path
 
-from deploy.errors import DataError
+from deploy.errors import DataError, UsageError
 from infra.stack import Plan, StackError, load_plan
+from infra.stack.containers import compose_files
+from infra.stack.diagnostics import nearest
 from infra.stack.rendering import render
 from infra.stack.writing import diff
 
@@ -25,6 +27,17 @@ def load(root: Path = ROOT) -> Plan:
     if diff(root, render(plan, root).texts):
         raise DataError("files rendered from services.yml are out of date; run: make sync-services")
     return plan
+
+
+def check_service(plan: Plan, name: str) -> None:
+    """Make sure that prod has a service of that name, infrastructure too.
+
+    Raises:
+        UsageError: It has not; the message has the nearest name.
+    """
+    known = [one.name for one in compose_files(plan)["prod"].containers]
+    if name not in known:
+        raise UsageError(f"no service is called {name!r}{nearest(name, known)}")
 
 
 def with_module(plan: Plan, module: str, root: Path = ROOT) -> list[str]:

@@ -164,7 +164,10 @@ def chosen(name: str, options: Mapping[str, str], who: str, *, dry: bool, verbos
         return lambda host, say: deploying.deploy(host, prepared, say, data=data, dry=dry)
     if name == "provision":
         return lambda host, say: provisioning.provision(host, say, dry=dry, verbose=verbose)
-    project = checkout.load().project
+    plan = checkout.load()
+    project = plan.project
+    if service := get("service", ""):
+        checkout.check_service(plan, service)
     lines = get("lines", "100")
     if not lines.isdecimal():
         raise UsageError(f"lines is a number, not {lines!r}")

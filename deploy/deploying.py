@@ -2,15 +2,17 @@
 
 import base64
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from deploy import backups, checkout, commands, images, vault
 from deploy.bundle import archive
-from deploy.errors import DeployError, UnavailableError
+from deploy.errors import DeployError, RemoteError, UnavailableError, UsageError
 from deploy.heartbeat import locked
-from deploy.inventory import Host
+from deploy.inventory import Host, expanded
 from deploy.release import Release, Sources, make_release
 from deploy.remote import Remote
 from deploy.running import followed
@@ -18,6 +20,8 @@ from infra.stack import Plan
 
 Say = Callable[[str], None]
 COMPOSE = "infra/compose.prod.yml"
+FRESH_SECONDS = 5.0
+"""What was seen of a host longer ago is looked at again: building takes its time."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +32,12 @@ class Prepared:
     sha: str
     compose: str
     declaration: str
-    images: Mapping[str, str]
+    images: images.Images
     who: str
 
 
 def prepare(who: str, say: Say, *, verbose: bool) -> Prepared:
-    """Look at the checkout and build the images.
+    """Look at the checkout; nothing is built yet.
 
     Raises:
         DeployError: Nothing can be deployed from here, and why.
@@ -41,21 +45,25 @@ def prepare(who: str, say: Say, *, verbose: bool) -> Prepared:
     plan = checkout.load()
     sha = checkout.commit()
     root = checkout.ROOT
-    built = images.build(plan, root, say, verbose=verbose)
+    built = images.Images(plan, root, say, verbose=verbose)
     compose = (root / COMPOSE).read_text(encoding="utf-8")
     declaration = (root / "services.yml").read_text(encoding="utf-8")
     return Prepared(plan, sha, compose, declaration, built, who)
 
 
-def release_for(host: Host, prepared: Prepared) -> Release:
-    """Return the release for one host."""
+def release_for(host: Host, prepared: Prepared, built: Mapping[str, str]) -> Release:
+    """Return the release for one host.
+
+    Raises:
+        ConfigError: A secret or a setting is missing, or unknown.
+    """
     texts, key = vault.complete(prepared.plan, host.environment)
     sources = Sources(
         plan=prepared.plan,
         compose=prepared.compose,
         declaration=prepared.declaration,
         sha=prepared.sha,
-        images=prepared.images,
+        images=built,
         settings=host.settings,
         secrets=texts,
         key=key,
@@ -79,10 +87,15 @@ def deploy(host: Host, prepared: Prepared, say: Say, *, data: str, dry: bool) ->
     Raises:
         DeployError: Nothing was changed, and why.
     """
-    release = release_for(host, prepared)
+    backup = check_here(host, prepared, data)
     with Remote(host) as remote:
+        looked = time.monotonic()
         found = remote.status(prepared.plan.project, first=commands.preflight(host))
-        backup = backups.check_new(host, found["current"], data) if data else None
+        check_there(host, found, new=bool(data), dry=dry)
+        built = prepared.images.built()
+        if time.monotonic() - looked > FRESH_SECONDS:
+            found = remote.status(prepared.plan.project)
+        release = release_for(host, prepared, built)
         if (
             found["content"] == release.content
             and not found["as_released"]
@@ -90,7 +103,7 @@ def deploy(host: Host, prepared: Prepared, say: Say, *, data: str, dry: bool) ->
         ):
             say(f"nothing to do: {found['current']} runs just so")
             return 0
-        missing = images.lacking(prepared.images, found["images"])
+        missing = images.lacking(built, found["images"])
         images.check_space(missing, found["free_bytes"])
         if dry:
             tell_plan(release, found, missing, say)
@@ -106,6 +119,35 @@ def deploy(host: Host, prepared: Prepared, say: Say, *, data: str, dry: bool) ->
                 backups.seed(remote, release.name, data, prepared.who, say)
             renew()  # the connection may have been away for longer than the lock lasts
             return cut_over(remote, release.name, prepared.who, say)
+
+
+def check_here(host: Host, prepared: Prepared, data: str) -> dict[str, Any] | None:
+    """Refuse what this machine alone shows to be wrong; return what the backup says, if any.
+
+    Raises:
+        DeployError: A secret, a setting, a program or the backup is not as it has to be.
+    """
+    unbuilt = dict.fromkeys(images.builds(prepared.plan), "")
+    release_for(host, prepared, unbuilt)
+    images.check_sendable()
+    return backups.checked(expanded(data)) if data else None
+
+
+def check_there(host: Host, found: Mapping[str, Any], *, new: bool, dry: bool) -> None:
+    """Refuse what one look at the host shows to be wrong.
+
+    Raises:
+        DeployError: Somebody has locked it, it has no room at all, or it has data already.
+    """
+    if new and found["current"]:
+        current = found["current"]
+        raise UsageError(
+            f"{host.name} runs {current} already: deploy without from=, then make restore"
+        )
+    if found["lock"] and not dry:
+        told = f"locked by {found['lock']}; to take it away: make unlock"
+        raise RemoteError(told, os.EX_TEMPFAIL)
+    images.check_space({}, found["free_bytes"])
 
 
 def tell_plan(

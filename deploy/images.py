@@ -3,9 +3,13 @@
 import contextlib
 import hashlib
 import json
+import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 
 from deploy import commands, registry
@@ -33,6 +37,29 @@ def builds(plan: Plan) -> dict[str, Build]:
         for one in files[name].containers
         if one.build is not None and one.name in wanted
     }
+
+
+class Images:
+    """The images of a checkout, built when the first host wants them, for all hosts once."""
+
+    def __init__(self, plan: Plan, root: Path, say: Say, *, verbose: bool) -> None:
+        self._build = partial(build, plan, root, say, verbose=verbose)
+        self._outcome: Future[dict[str, str]] = Future()
+        self._mutex = threading.Lock()
+
+    def built(self) -> dict[str, str]:
+        """Return the image id of each service.
+
+        Raises:
+            UnavailableError: Docker does not answer here, or the build failed.
+        """
+        with self._mutex:
+            if not self._outcome.done():
+                try:
+                    self._outcome.set_result(self._build())
+                except UnavailableError as error:
+                    self._outcome.set_exception(error)
+        return self._outcome.result()
 
 
 def build(plan: Plan, root: Path, say: Say, *, verbose: bool) -> dict[str, str]:
@@ -117,6 +144,16 @@ def check_space(missing: Mapping[str, str], free: int) -> None:
             f"the host's disk has {free // 1_000_000} MB free and "
             f"{(needed + RESERVE) // 1_000_000} MB are needed; make room, then deploy again"
         )
+
+
+def check_sendable() -> None:
+    """Make sure that this machine has what sending images takes.
+
+    Raises:
+        DeployError: It has not.
+    """
+    if not registry.address() and shutil.which(commands.compress()[0]) is None:
+        raise UnavailableError("zstd is missing on this machine; images are sent with it")
 
 
 def send(remote: Remote, project: str, missing: Mapping[str, str], say: Say) -> None:

@@ -8,6 +8,7 @@ HERALD_INVENTORIES names another folder that has inventories/ and group_data/ in
 """
 
 import os
+import re
 import runpy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from deploy.errors import ConfigError, UsageError
 from deploy.scheduled import EVERY
 
 FOLDER = Path(__file__).resolve().parent
+# What a shell, a unit of systemd and a line of cron all read as one plain word.
+ROOT = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.-]*)+", re.ASCII)
 KNOWN = {
     *("ssh_hostname", "ssh_port", "ssh_user", "ssh_key", "ssh_known_hosts_file"),
     *("root", "settings", "deploy_user", "firewall_ports", "swap_megabytes", "bootstrap_user"),
@@ -54,9 +57,21 @@ class Host:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
+def expanded(text: str) -> Path:
+    """Return a path of this machine; `~` and `~user` are the home folder, as in a shell.
+
+    Raises:
+        ConfigError: There is no such user.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ConfigError(f"{text}: no user of this machine has that home folder") from None
+
+
 def folder() -> Path:
     """Return the folder with inventories/ and group_data/."""
-    return Path(os.environ.get("HERALD_INVENTORIES") or FOLDER)
+    return expanded(os.environ.get("HERALD_INVENTORIES") or str(FOLDER))
 
 
 def environments() -> list[str]:
@@ -111,6 +126,10 @@ def _variables(path: Path) -> dict[str, Any]:
     return {name: value for name, value in found.items() if not name.startswith("_")}
 
 
+def _file(data: Mapping[str, Any], name: str) -> str:
+    return str(expanded(data[name])) if data.get(name) else ""
+
+
 def _host(path: Path, environment: str, entry: object, common: Mapping[str, Any]) -> Host:
     name, own = entry if isinstance(entry, tuple) and len(entry) == 2 else (entry, {})  # noqa: PLR2004 - name and data
     if not isinstance(name, str) or not isinstance(own, dict):
@@ -125,15 +144,18 @@ def _host(path: Path, environment: str, entry: object, common: Mapping[str, Any]
         raise ConfigError(f"{path}: backup_every of {name} is {every!r}, not {', '.join(EVERY)}")
     if not isinstance(keep, int) or keep < 1:
         raise ConfigError(f"{path}: backup_keep of {name} is {keep!r}, not a number from 1 on")
+    root = data.get("root", "/srv/herald")
+    if not isinstance(root, str) or not ROOT.fullmatch(root):
+        raise ConfigError(f"{path}: root of {name} is {root!r}, not an absolute path on the server")
     return Host(
         name=name,
         environment=environment,
         address=data.get("ssh_hostname", name),
         port=int(data.get("ssh_port", 22)),
         user=data.get("ssh_user", "deploy"),
-        key=data.get("ssh_key", ""),
-        known_hosts=data.get("ssh_known_hosts_file", ""),
-        root=data.get("root", "/srv/herald"),
+        key=_file(data, "ssh_key"),
+        known_hosts=_file(data, "ssh_known_hosts_file"),
+        root=root,
         settings={key: str(value) for key, value in data.get("settings", {}).items()},
         data=data,
     )

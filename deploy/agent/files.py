@@ -55,5 +55,7 @@ def damaged(folder: Path, facts: Json) -> list[str]:
     return [
         name
         for name, expected in wanted.items()
-        if not (folder / name).is_file() or digest(folder / name) != expected
+        if (folder / name).is_symlink()
+        or not (folder / name).is_file()
+        or digest(folder / name) != expected
     ]

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deploy.agent import names
+
 Json = dict[str, Any]
 RAN = "ran"
 """The file in a release's folder that says that it passed its smoke test here."""
@@ -104,7 +106,7 @@ class Layout:
             AgentError: There is none of that name.
         """
         folder = self.releases / name
-        if "/" in name or not (folder / "release.json").is_file():
+        if not (names.fits("release", name) and (folder / "release.json").is_file()):
             kept = ", ".join(path.name for path in self.kept()) or "none"
             raise AgentError(f"no release is called {name!r}; kept are: {kept}", os.EX_USAGE)
         return folder

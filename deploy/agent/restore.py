@@ -8,7 +8,7 @@ the data that was there is put back.
 import os
 from pathlib import Path
 
-from deploy.agent import docker, postgres_store, redis_store
+from deploy.agent import docker, names, postgres_store, redis_store
 from deploy.agent.audit import Audit
 from deploy.agent.backup import FILES, backup, kept, stores
 from deploy.agent.cutover import keep_program
@@ -28,10 +28,12 @@ def checked(layout: Layout, name: str) -> Path:
         AgentError: There is none of that name, or it is damaged.
     """
     folder = layout.backups / name
-    facts = read_json(folder / "backup.json") if "/" not in name else None
+    facts = read_json(folder / "backup.json") if names.fits("backup", name) else None
     if facts is None:
         there = ", ".join(path.name for path in kept(layout)) or "none"
         raise AgentError(f"no backup is called {name!r}; there are: {there}", os.EX_USAGE)
+    if not names.facts_fit(facts):
+        raise AgentError(f"{folder / 'backup.json'} is no backup's", os.EX_DATAERR)
     if wrong := damaged(folder, facts):
         raise AgentError(f"{folder / wrong[0]} is damaged", os.EX_DATAERR)
     return folder

@@ -3,27 +3,37 @@
 The rules are those of https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/
 and each role below is a selector (Redis 7, Valkey 7.2 or newer): commands count only together
 with the keys beside them. A script's own calls are held to the same rules. The keys are those of
-the event runtime, `shared.streams`: stream, dead letters, and what shares the stream's hash tag.
+the event runtime, `shared.keys`: stream, dead letters, and what else shares the stream's hash tag.
+
+What no rule of Redis can tell apart: one group's commands from another's on the same stream, so
+that a reader may acknowledge and claim what another group reads; and XADD from XADD with MAXLEN, so
+that who adds to a stream or to dead letters may cut them too.
 """
 
 from collections.abc import Mapping
 from hashlib import sha256
 
 from infra.stack.plan import Infrastructure, Plan, Service
+from shared.keys import beside, dead_letters_of, previous_dead_letters_of
 
 NOBODY = "user default off resetpass ~* &* +@all"
 """Nobody can be the default user, but Redis reads its append-only file with that user's rights.
 Without them it leaves out whatever a script or a transaction wrote, and only its log says so
 (github.com/redis/redis/issues/14541, github.com/valkey-io/valkey/issues/3983)."""
 OPERATOR = "operator"
-CONNECT = ("+ping", "+hello", "+auth", "+select", "+client|setinfo", "+client|setname")
-SCRIPTS = ("+eval", "+evalsha", "+script|load")
-PUBLISH = (*SCRIPTS, "+get", "+set", "+xadd")
+CONNECT = ("+ping", "+hello", "+auth", "+select", "+client|setinfo", "+client|setname", "+info")
+SCRIPTS = ("+evalsha", "+script|load")
+"""A script needs every key that it names in one selector; each call inside it is checked again."""
+APPEND = ("+xadd",)
+REMEMBER = ("+get", "+set")
+TIDY = (
+    *("+exists", "+xinfo|groups", "+xinfo|consumers", "+xpending", "+xtrim"),
+    "+xgroup|delconsumer",
+)
+"""Who publishes to a stream trims it; who reads it can take nothing away from other readers."""
 READ = (
-    *SCRIPTS,
-    *("+xreadgroup", "+xack", "+xclaim", "+xautoclaim", "+xpending", "+xtrim", "+exists"),
-    *("+xinfo|groups", "+xinfo|consumers", "+xinfo|stream"),
-    *("+xgroup|create", "+xgroup|delconsumer", "+set"),
+    *("+xreadgroup", "+xack", "+xclaim", "+xautoclaim", "+xpending", "+xrange"),
+    *("+xinfo|groups", "+xgroup|create"),
 )
 OWN = ("+@read", "+@write", "-@dangerous")
 
@@ -52,15 +62,36 @@ def rules(service: Service) -> tuple[str, ...]:
 
     A service without events has the keys that start with its name.
     """
-    selectors = [
-        _selector(PUBLISH, event, f"{event}.dlq", f"{{{event}}}:*") for event in service.publishes
-    ]
-    for event in service.subscribes:
-        selectors.append(_selector(READ, event, f"{event}.dlq", f"{{{event}}}:*"))
-        selectors.append(_selector(("+xadd",), f"{event}.dlq"))
+    selectors = [one for event in service.publishes for one in _publisher(event)]
+    selectors += [one for event in service.subscribes for one in _reader(event)]
     if not selectors:
         selectors.append(_selector(OWN, f"{service.name}:*"))
-    return (*CONNECT, *selectors)
+    return (*CONNECT, *dict.fromkeys(selectors))
+
+
+def _publisher(event: str) -> list[str]:
+    """Return what publishing, refusing, trimming, a lease and a probe need."""
+    return [
+        _selector(SCRIPTS, event, *_letters(event), beside(event, "*")),
+        _selector(APPEND, event, *_letters(event)),
+        _selector(REMEMBER, beside(event, "*")),
+        _selector(TIDY, event),
+    ]
+
+
+def _reader(event: str) -> list[str]:
+    """Return what a consumer needs: it writes to the dead letters only."""
+    return [
+        _selector(SCRIPTS, event, *_letters(event), beside(event, "id:*")),
+        _selector(READ, event),
+        _selector(("+xadd", "+xrange"), *_letters(event)),
+        _selector(("+get",), beside(event, "id:*")),
+    ]
+
+
+def _letters(event: str) -> tuple[str, ...]:
+    """Return where its dead letters stand, and where a release before this one puts them."""
+    return (dead_letters_of(event), previous_dead_letters_of(event))
 
 
 def _selector(commands: tuple[str, ...], *keys: str) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.stack.calls import uses_of
 from infra.stack.declaration import STACK
 from infra.stack.diagnostics import Diagnostic, Position, Report
 from infra.stack.events import declared_events
@@ -46,7 +47,8 @@ def load(path: Path) -> Loaded:
     reading = Reading(report)
     stack = STACK.read(source.root, (), reading)
     events = declared_events(path.parent)
-    check(Context(stack, reading, events))
+    names = [channel.address for channel in events or ()]
+    check(Context(stack, reading, events, uses_of(path.parent, names)))
     if report.errors:
         raise source.invalid(report)
     written = {found.name: reading.keys_below(found.at) for found in stack.services}

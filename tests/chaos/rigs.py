@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from shared.streams import lease
-from shared.streams.consumer import Limits
+from shared.streams.limits import Limits
 from telegram_sim.client import Overview, SimClient
 from tests.chaos import backend_that_dies, bot_that_dies, points
 from tests.chaos.ledger import Sent

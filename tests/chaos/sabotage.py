@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import shared.streams.publisher as publishing
-from shared.streams.consumer import Delivery, _Loop
-from shared.streams.group import Group
+from shared.streams.group import Entry, Group
+from shared.streams.hand import Delivery, Hand
 from shared.streams.publisher import Publisher
 
 WITHOUT = "CHAOS_WITHOUT"
@@ -56,13 +56,15 @@ def keeping_order() -> None:
 
 def acknowledging_late() -> None:
     """Acknowledge what was read, not what was handled."""
-    handle = _Loop._handle
+    handle = Hand._handle
 
-    async def acknowledge_first(self: _Loop[Any], event: Any, delivery: Delivery) -> None:
+    async def acknowledge_first(
+        self: Hand[Any], entry: Entry, event: Any, delivery: Delivery
+    ) -> bool:
         await self._group.acknowledge([delivery.entry_id])
-        await handle(self, event, delivery)
+        return await handle(self, entry, event, delivery)
 
-    _replace(_Loop, "_handle", acknowledge_first)
+    _replace(Hand, "_handle", acknowledge_first)
 
 
 def claiming() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.checkout import ROOT
 from tests.deploy.project import Project
 from tests.deploy.server import Server, docker
 from tests.deploy.traffic import Traffic, stream, table, unacknowledged, wait_until_there
@@ -252,9 +253,9 @@ def test_an_older_redis_is_refused_and_the_present_one_runs_on(
 
 def change_redis(project: Project, lines: str) -> None:
     """Commit another image of Redis."""
-    path = project.checkout / "infra/images/Dockerfile"
-    head, _, tail = path.read_text().partition(REDIS)
-    path.write_text(f"{head}{REDIS}{lines}\nFROM{tail.partition('FROM')[2]}")
+    name = "infra/images/Dockerfile"
+    text = (ROOT / name).read_text()
+    (project.checkout / name).write_text(text.replace(REDIS, f"{REDIS}{lines}"))
     project.commit("another Redis")
 
 

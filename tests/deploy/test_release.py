@@ -207,6 +207,35 @@ def test_a_misspelt_field_of_a_host_is_refused(inventories: Path) -> None:
         inventory.load("lab")
 
 
+def test_a_home_folder_is_found_in_every_path(
+    inventories: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the shell would, which does not see inventories nor what stands behind a `=`."""
+    monkeypatch.setenv("HOME", str(inventories))
+    file = inventories / "inventories/lab.py"
+    file.write_text('hosts = [("a", {"ssh_key": "~/id", "ssh_known_hosts_file": "~/known"})]\n')
+    (host,) = inventory.choose("a", "")
+    assert (host.key, host.known_hosts) == (f"{inventories}/id", f"{inventories}/known")
+    monkeypatch.setenv("HERALD_AGE_KEY", "~/age.key")
+    monkeypatch.setenv("HERALD_SECRETS", "~/vault")
+    assert (vault.key_file(), vault.folder()) == (inventories / "age.key", inventories / "vault")
+    monkeypatch.setenv("HERALD_INVENTORIES", "~")
+    assert inventory.choose("a", "") == [host]
+    file.write_text('hosts = [("a", {"ssh_key": "~nobody-of-that-name/id"})]\n')
+    with pytest.raises(ConfigError, match="no user of this machine"):
+        inventory.choose("a", "")
+
+
+@pytest.mark.parametrize(
+    "root", ["~/herald", "herald", "/", "/srv/../etc", "/srv/a b", "/srv/x\n", 5]
+)
+def test_a_root_is_a_plain_absolute_path(inventories: Path, root: object) -> None:
+    """It stands in units, in cron's lines and in shell text on the server."""
+    (inventories / "inventories/lab.py").write_text(f'hosts = [("a", {{"root": {root!r}}})]\n')
+    with pytest.raises(ConfigError, match="not an absolute path"):
+        inventory.choose("a", "")
+
+
 def test_secrets_are_read_back_with_the_key_and_by_nobody_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from infra.stack import Service, load_plan
 from infra.stack.__main__ import main
 from infra.stack.secret_folder import fill
 from infra.stack.secrets import secret_files
+from shared.keys import dead_letters_of
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ("--file", str(ROOT / "services.yml"))
@@ -25,7 +26,7 @@ def test_explain_shows_every_value_and_its_origin(capsys: pytest.CaptureFixture[
         "env API_BASE_URL        http://backend:8000  [from backend.url (services.yml:",
         "env LOG_LEVEL           INFO  [default; .env may change it (services.yml:",
         "read_only               its file system is read-only",
-        "(~command_received ~command_received.dlq ~{command_received}:* +eval",
+        f"(~command_received ~{dead_letters_of('command_received')} ",
     ):
         assert line in said
 

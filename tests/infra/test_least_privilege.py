@@ -8,50 +8,96 @@ from typing import Any
 import pytest
 import redis
 
-from infra.stack import Plan, load_plan
+from infra.stack import Plan, Service, load_plan
+from infra.stack.acl import CONNECT, rules
 from infra.stack.secrets import contents, password_of, users_file
-from shared.streams import Delivery, EventRefused, EventStream, Limits, StreamBroker
+from shared.keys import lease_of, marker, probe_of
+from shared.streams import Delivery, EventRefused, EventStream, Limits, StreamBroker, tidying
 from tests.servers import RedisServer
 from tests.shared.said import Said, said
 
 ROOT = Path(__file__).resolve().parents[2]
-STREAM = EventStream(name="command_received", model=Said)
-FAST = Limits(block=0.05, claim_after=0.3, tidy_every=0.2, retention=0, first_retry=0.01)
+STREAM = EventStream(name="command_received", model=Said, retention=0)
+FAST = Limits(block=0.05, claim_after=0.3, first_retry=0.01)
 
+LETTERS, MARKER = STREAM.dead_letters, marker(STREAM.name, "42:7")
+LEASE, PROBE = lease_of(STREAM.name, "42"), probe_of(STREAM.name)
+
+ADMIN = [
+    ("KEYS", "*"),
+    ("SCAN", "0"),
+    ("FLUSHALL",),
+    ("FLUSHDB",),
+    ("CONFIG", "GET", "*"),
+    ("CONFIG", "SET", "maxmemory", "1"),
+    ("ACL", "LIST"),
+    ("ACL", "SETUSER", "reader", "+@all"),
+    ("SHUTDOWN",),
+    ("MONITOR",),
+    ("CLIENT", "KILL", "TYPE", "normal"),
+    ("REPLICAOF", "127.0.0.1", "1"),
+    ("SCRIPT", "FLUSH"),
+    ("SCRIPT", "KILL"),
+    ("FUNCTION", "FLUSH"),
+    ("PUBLISH", STREAM.name, "x"),
+    ("SET", "other", "1"),
+    ("GET", "other"),
+    ("XADD", "other", "*", "a", "b"),
+    ("XADD", "{other}.dlq", "*", "a", "b"),
+    ("XREADGROUP", "GROUP", "g", "me", "STREAMS", "other", ">"),
+]
+"""What no service does, whatever it publishes or reads."""
+DESTROY = [
+    ("SET", STREAM.name, "wiped"),
+    ("SET", LETTERS, "wiped"),
+    ("GETSET", STREAM.name, "wiped"),
+    ("DEL", STREAM.name),
+    ("UNLINK", STREAM.name),
+    ("EXPIRE", STREAM.name, "1"),
+    ("RENAME", STREAM.name, "{command_received}:gone"),
+    ("COPY", "{command_received}:none", STREAM.name, "REPLACE"),
+    ("RESTORE", STREAM.name, "0", "x", "REPLACE"),
+    ("XDEL", STREAM.name, "1-1"),
+    ("XDEL", LETTERS, "1-1"),
+    ("XTRIM", LETTERS, "MAXLEN", "0"),
+    ("XSETID", STREAM.name, "9999999999999-0"),
+    ("XGROUP", "DESTROY", STREAM.name, "backend"),
+    ("XGROUP", "SETID", STREAM.name, "backend", "$"),
+    ("DEL", MARKER),
+]
+"""What would take away events, letters or markers; nobody but the operator may."""
 FORBIDDEN = {
     "tg_bot": [
-        ("XREAD", "STREAMS", "command_received", "0"),
-        ("XRANGE", "command_received", "-", "+"),
-        ("XREADGROUP", "GROUP", "backend", "me", "STREAMS", "command_received", ">"),
-        ("XACK", "command_received", "backend", "1-1"),
-        ("XTRIM", "command_received", "MAXLEN", "0"),
-        ("XDEL", "command_received", "1-1"),
-        ("XGROUP", "DESTROY", "command_received", "backend"),
-        ("DEL", "command_received"),
-        ("XADD", "other", "*", "a", "b"),
-        ("SET", "other", "1"),
-        ("GET", "other"),
-        ("EVAL", "return redis.call('DEL', KEYS[1])", "1", "command_received"),
-        ("KEYS", "*"),
-        ("FLUSHALL",),
-        ("CONFIG", "GET", "*"),
-        ("ACL", "LIST"),
-        ("SHUTDOWN",),
-        ("PUBLISH", "command_received", "x"),
+        *ADMIN,
+        *DESTROY,
+        ("GET", STREAM.name),
+        ("XREAD", "STREAMS", STREAM.name, "0"),
+        ("XRANGE", STREAM.name, "-", "+"),
+        ("XRANGE", LETTERS, "-", "+"),
+        ("XREADGROUP", "GROUP", "backend", "me", "STREAMS", STREAM.name, ">"),
+        ("XGROUP", "CREATE", STREAM.name, "mine", "0"),
+        ("XACK", STREAM.name, "backend", "1-1"),
+        ("XCLAIM", STREAM.name, "backend", "me", "0", "1-1"),
     ],
     "reader": [
-        ("XADD", "command_received", "*", "a", "b"),
-        ("EVAL", "return redis.call('XADD', KEYS[1], '*', 'a', 'b')", "1", "command_received"),
-        ("XDEL", "command_received", "1-1"),
-        ("XGROUP", "DESTROY", "command_received", "g"),
-        ("DEL", "command_received"),
-        ("XREADGROUP", "GROUP", "g", "me", "STREAMS", "other", ">"),
-        ("KEYS", "*"),
-        ("FLUSHALL",),
-        ("CONFIG", "SET", "maxmemory", "1"),
-        ("ACL", "SETUSER", "reader", "+@all"),
+        *ADMIN,
+        *DESTROY,
+        ("XADD", STREAM.name, "*", "a", "b"),
+        ("XTRIM", STREAM.name, "MAXLEN", "0"),
+        ("XGROUP", "DELCONSUMER", STREAM.name, "g", "m"),
+        ("SET", MARKER, "refused:never"),
+        ("SET", MARKER, "1-1", "PX", "1"),
+        ("SET", LEASE, "mine"),
+        ("SET", f"{LEASE}:token", "99"),
+        ("GET", LEASE),
+        ("SET", PROBE, "1"),
+        ("XREAD", "STREAMS", LETTERS, "0"),
+        ("XREADGROUP", "GROUP", "g", "me", "STREAMS", LETTERS, ">"),
     ],
 }
+SCRIPTED = {"SCAN", "SHUTDOWN", "MONITOR", "SCRIPT", "REPLICAOF", "CLIENT", "CONFIG"}
+"""Commands that no script may call, whoever sends it."""
+ATTACKS = [(user, command) for user, commands in FORBIDDEN.items() for command in commands]
 
 
 @pytest.fixture
@@ -95,9 +141,54 @@ def refused(url: str, *command: str) -> str:
     return str(caught.value)
 
 
-async def test_the_runtime_needs_no_more_than_it_is_allowed(users: dict[str, str]) -> None:
-    """Publish, refuse, lease, consume, retry, dead-letter, claim, trim: nothing is refused."""
+async def test_the_runtime_needs_what_it_is_allowed_and_no_more(
+    users: dict[str, str], plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that publishers and readers do works, and no command is allowed that none of it needs."""
+    monkeypatch.setattr(tidying, "EVERY", 0.2)
+    monkeypatch.setattr(tidying, "LOOK_EVERY", 0.1)
+    monkeypatch.setattr(tidying, "CONSUMER_GONE_AFTER", 0.5)
+    operator: Any = redis.Redis.from_url(users["operator"])
+    operator.config_resetstat()
     publisher, consumer = StreamBroker(), StreamBroker()
+    await publisher.connect(users["tg_bot"])
+    await consumer.connect(users["reader"])
+    await publish(publisher)
+    seen = await consume(consumer, users["reader"])
+    async with asyncio.timeout(30):
+        while len(seen) < 4 or operator.xlen(LETTERS) < 2:
+            await asyncio.sleep(0.02)
+        while operator.xlen(STREAM.name) > 3 or len(operator.xinfo_consumers(STREAM.name, "g")) > 1:
+            await asyncio.sleep(0.02)
+    (member,) = consumer.consumers
+    assert (await member.state()).running
+    assert await consumer.oldest(STREAM) is not None
+    await consumer.close()
+    await publisher.close()
+    assert operator.execute_command("ACL", "LOG") == []
+    used = {name.removeprefix("cmdstat_") for name in operator.info("commandstats")}
+    for user in ("tg_bot", "reader"):
+        assert allowed(plan.service(user)) - set(CONNECT) <= {f"+{name}" for name in used}
+
+
+async def publish(broker: StreamBroker) -> None:
+    """Do what publishers do: probe, publish, refuse, hold a lease; trimming goes on by itself."""
+    await broker.wait_until_writable(STREAM)
+    for number in range(3):
+        await broker.publish_event(STREAM, said(number), event_id=f"id-{number}")
+    await broker.publish_events(STREAM, [(f"id-{number}", said(number)) for number in range(5)])
+    with pytest.raises(EventRefused):
+        await broker.refuse_event(STREAM, {"a": 1}, event_id="bad", reason="of no use")
+    lease = await broker.lease(STREAM, "42")
+    await lease.acquire()
+    await lease.release()
+
+
+async def consume(broker: StreamBroker, url: str) -> list[int]:
+    """Do what readers do: read, retry, bury, claim what a dead one left; return what is handled."""
+    with redis.Redis.from_url(url) as dead:
+        dead.xgroup_create(STREAM.name, "g", id="0")
+        dead.xreadgroup("g", "dead", {STREAM.name: ">"}, count=1)
     seen: list[int] = []
 
     async def handle(event: Said, delivery: Delivery) -> None:
@@ -105,43 +196,59 @@ async def test_the_runtime_needs_no_more_than_it_is_allowed(users: dict[str, str
             raise RuntimeError("not this one")
         seen.append(event.number)
 
-    consumer.subscribe_event(STREAM, group="g", limits=FAST)(handle)
-    await publisher.connect(users["tg_bot"])
-    await consumer.connect(users["reader"])
-    await publisher.wait_until_writable(STREAM)
-    await consumer.start_consumers()
-    for number in range(5):
-        await publisher.publish_event(STREAM, said(number), event_id=f"id-{number}")
-    with pytest.raises(EventRefused):
-        await publisher.refuse_event(STREAM, {"a": 1}, event_id="bad", reason="of no use")
-    lease = await publisher.lease(STREAM, "42")
-    await lease.acquire()
-    await lease.release()
-    operator: Any = redis.Redis.from_url(users["operator"])
-    async with asyncio.timeout(30):
-        while len(seen) < 4 or operator.xlen("command_received.dlq") < 2:
-            await asyncio.sleep(0.02)
-        while operator.xlen("command_received") > 3:
-            await asyncio.sleep(0.02)
-    (member,) = consumer.consumers
-    assert (await member.state()).running
-    await publisher.close()
-    await consumer.close()
-    assert operator.execute_command("ACL", "LOG") == []
+    broker.subscribe_event(STREAM, group="g", limits=FAST)(handle)
+    await broker.start_consumers()
+    return seen
 
 
-@pytest.mark.parametrize(
-    ("user", "command"),
-    [(user, command) for user, commands in FORBIDDEN.items() for command in commands],
-)
+def allowed(service: Service) -> set[str]:
+    """Return every command that a service's rules allow."""
+    return {word for rule in rules(service) for word in rule.strip("()").split() if word[0] == "+"}
+
+
+@pytest.mark.parametrize(("user", "command"), ATTACKS)
 def test_what_the_graph_does_not_give_is_refused(
     user: str, command: tuple[str, ...], users: dict[str, str]
 ) -> None:
-    """Neither another key nor another command works, in a script either."""
+    """Neither by itself nor from a script that names a key which the user may touch."""
     with redis.Redis.from_url(users["operator"]) as operator:
-        operator.xadd("command_received", {"a": "b"})
-    said_no = refused(users[user], *command)
-    assert "permission" in said_no or "NOPERM" in said_no
+        operator.xadd(STREAM.name, {"a": "b"})
+        before = operator.dump(STREAM.name)
+        assert denied(refused(users[user], *command))
+        if command[0] not in SCRIPTED | {"ACL", "FUNCTION"}:
+            assert denied(refused_in_script(users[user], command))
+        assert operator.dump(STREAM.name) == before
+
+
+def denied(said: str) -> bool:
+    """Say whether an answer of Redis is that the user has no right to it."""
+    return "permission" in said.lower()
+
+
+def refused_in_script(url: str, command: tuple[str, ...]) -> str:
+    """Return why a command is refused to a script that is told of the stream only."""
+    with redis.Redis.from_url(url) as client:
+        sha = client.script_load("return redis.call(unpack(ARGV))")
+        with pytest.raises(redis.RedisError) as caught:
+            client.evalsha(sha, 1, STREAM.name, *command)
+    return str(caught.value)
+
+
+def test_a_script_is_refused_a_key_that_is_not_ours(users: dict[str, str]) -> None:
+    """Already when it names it."""
+    with redis.Redis.from_url(users["reader"]) as client:
+        sha = client.script_load("return 1")
+    for user, key in (("reader", LEASE), ("reader", "other"), ("tg_bot", "other")):
+        assert denied(refused(users[user], "EVALSHA", sha, "1", key))
+
+
+def test_what_a_reader_may_not_write_it_may_not_spoil(users: dict[str, str]) -> None:
+    """It makes a group of its own at most, and looks up whether an id is published."""
+    with redis.Redis.from_url(users["operator"]) as operator:
+        operator.set(MARKER, "1-1")
+    with redis.Redis.from_url(users["reader"]) as reader:
+        assert reader.get(MARKER) == b"1-1"
+        assert reader.xgroup_create(STREAM.name, "another", id="0", mkstream=True)
 
 
 def test_nobody_gets_in_without_a_password(users: dict[str, str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from shared.generated.events import EventRefused, command_received
 from shared.generated.schemas import CommandReceived
+from shared.keys import previous_dead_letters_of
 from shared.streams import Delivery, StreamBroker, decode
 from tests.conditions import eventually
 from tests.servers import RedisServer
@@ -45,7 +46,7 @@ async def buried(broker: StreamBroker, redis_server: RedisServer) -> StreamBroke
     await broker.start_consumers()
     await broker.publish_event(command_received, EVENT, event_id="42:7")
     client = redis_server.client()
-    await eventually(lambda: client.xlen("command_received.dlq") == 1)
+    await eventually(lambda: client.xlen(command_received.dead_letters) == 1)
     await broker.stop_consumers()
     return broker
 
@@ -74,7 +75,7 @@ async def test_a_replayed_event_is_handled_once(
     client = redis_server.client()
     entries = client.xrange("command_received")
     assert [decode(command_received, fields)[0] for _, fields in entries] == ["42:7"]
-    assert client.xlen("command_received.dlq") == 0
+    assert client.xlen(command_received.dead_letters) == 0
     published = await buried.publish_event(command_received, EVENT, event_id="42:7")
     assert published.duplicate
 
@@ -127,6 +128,27 @@ async def test_a_dropped_letter_stays_refused(
     assert letters(redis_server) == []
     with pytest.raises(EventRefused, match="odd"):
         await broker.publish_event(command_received, EVENT, event_id="42:9")
+
+
+async def test_letters_of_an_earlier_release_are_taken_over(
+    broker: StreamBroker, redis_server: RedisServer
+) -> None:
+    """They stood under another key: none is lost, doubled or younger for it, and order is kept."""
+    client, previous = redis_server.client(), previous_dead_letters_of(command_received.name)
+    for number in range(3):
+        with pytest.raises(EventRefused):
+            await broker.refuse_event(
+                command_received, {"odd": 1}, event_id=f"42:{number}", reason="odd"
+            )
+    client.rename(command_received.dead_letters, previous)
+    before = [id_.decode() for id_, _ in client.xrange(previous)]
+    assert [letter["id"] for letter in letters(redis_server)] == before
+    assert [letter["event_id"] for letter in letters(redis_server)] == ["42:0", "42:1", "42:2"]
+    assert not client.exists(previous)
+    # A release that was undone has written there once more, beside a younger letter of this one.
+    client.xadd(previous, {"event_id": "42:3", "reason": "odd"}, id="1-1")
+    assert [letter["event_id"] for letter in letters(redis_server)][3:] == ["42:3"]
+    assert not client.exists(previous)
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ async def test_what_can_never_be_published_is_refused_for_good(
     with pytest.raises(EventRefused, match=reason):
         await broker.publish_event(SAID, said(1), event_id="bad")
     assert entries(redis_server) == []
-    (letter,) = entries(redis_server, "said.dlq")
+    (letter,) = entries(redis_server, SAID.dead_letters)
     assert letter[b"event_id"] == b"bad"
     assert reason.encode() in letter[b"reason"]
 
@@ -153,7 +153,7 @@ async def test_what_was_published_is_not_refused(
     published = await broker.publish_event(SAID, said(1), event_id="a")
     late = await broker.refuse_event(SAID, {"odd": 1}, event_id="a", reason="came late")
     assert (late.entry_id, late.duplicate) == (published.entry_id, True)
-    assert entries(redis_server, "said.dlq") == []
+    assert entries(redis_server, SAID.dead_letters) == []
 
 
 async def test_publishing_through_faststream_is_idempotent_too(
@@ -258,7 +258,7 @@ async def test_what_is_refused_holds_back_nothing_else(
     outcomes = await broker.publish_events(SAID, ((None, event) for event in events))
     assert [isinstance(outcome, EventRefused) for outcome in outcomes] == [False, True, True, False]
     assert [decode(SAID, fields)[1].number for fields in entries(redis_server)] == [0, 3]
-    assert len(entries(redis_server, "said.dlq")) == 2
+    assert len(entries(redis_server, SAID.dead_letters)) == 2
 
 
 async def test_a_bulk_publish_waits_for_redis(

@@ -6,6 +6,7 @@ passed, so that one run tells everything.
 
 from collections.abc import Callable
 
+from infra.stack.rules.calls import calls
 from infra.stack.rules.context import Context
 from infra.stack.rules.environment import environment, events, stand_ins
 from infra.stack.rules.graph import cycles, dependencies, health
@@ -21,6 +22,7 @@ RULES: tuple[Callable[[Context], None], ...] = (
     environment,
     stand_ins,
     events,
+    calls,
     ports,
     limits,
 )

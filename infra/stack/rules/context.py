@@ -1,7 +1,8 @@
 """What the rules look at: the declaration, its places, and the events that exist."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
+from infra.stack.calls import Use
 from infra.stack.declaration import Infrastructure, Service, Stack, Variable
 from infra.stack.events import Channel
 from infra.stack.reading import Reading
@@ -10,12 +11,26 @@ Part = Service | Infrastructure
 
 
 class Context:
-    """What the rules look at: the declaration, its places, and what is declared elsewhere."""
+    """What the rules look at: the declaration, its places, and what is declared elsewhere.
 
-    def __init__(self, stack: Stack, reading: Reading, events: Iterable[Channel] | None) -> None:
+    Args:
+        stack: the declaration.
+        reading: where everything in it was written.
+        events: the events that are declared; None where no file declares any.
+        uses: by service, what its sources do with events; nothing for one without sources.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        reading: Reading,
+        events: Iterable[Channel] | None,
+        uses: Mapping[str, tuple[Use, ...]],
+    ) -> None:
         self.stack = stack
         self.reading = reading
         self.events = None if events is None else tuple(event.address for event in events)
+        self.uses = uses
         self.services: dict[str, Service] = {}
         for found in stack.services:
             self.services.setdefault(found.name, found)

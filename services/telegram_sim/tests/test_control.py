@@ -22,7 +22,8 @@ def post(url: str, token: str, http: aiohttp.ClientSession) -> Post:
         if isinstance(body, dict) and path != "/sim/clock":
             body = {"token": token, **body}
         data = body if isinstance(body, str) else json.dumps(body)
-        async with http.post(f"{url}{path}", data=data) as response:
+        headers = {"Content-Type": "application/json"}
+        async with http.post(f"{url}{path}", data=data, headers=headers) as response:
             return response.status, await response.json()
 
     return send

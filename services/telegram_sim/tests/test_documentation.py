@@ -49,7 +49,10 @@ async def test_every_example_works_as_told(
             path = path.replace("3141592653589793238", real_query)  # noqa: PLW2901 - made up there
         if path == "/sim/overview":
             await api("getUpdates", limit=1, offset=1, allowed_updates=["message"])
-        async with http.request(method, f"{process.url}{path}", data=body or None) as response:
+        headers = {"Content-Type": "application/json"} if body else {}
+        async with http.request(
+            method, f"{process.url}{path}", data=body or None, headers=headers
+        ) as response:
             answer = await response.json()
         assert answer["ok"], (path, answer)
         result = answer["result"]

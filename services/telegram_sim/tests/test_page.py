@@ -51,8 +51,9 @@ async def test_the_page_asks_only_for_what_the_control_api_has(
         text = await response.text()
     asked = set(re.findall(r'"(GET|POST)", "(/sim/[a-z_]+)"', text))
     assert len(asked) >= 6
+    headers = {"Content-Type": "application/json"}
     for method, path in asked:
-        async with http.request(method, f"{url}{path}", data=b"[") as response:
+        async with http.request(method, f"{url}{path}", data=b"[", headers=headers) as response:
             assert response.status == 400
 
 

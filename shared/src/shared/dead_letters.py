@@ -1,14 +1,14 @@
 """`python -m shared.dead_letters`: look at what could not be published or handled, and decide.
 
-Every stream has its dead letters in `<stream>.dlq`. A letter is replayed, which puts its event
-back into the stream under the same event id, or dropped for good.
+A letter is replayed, which puts its event back into its stream under the same event id, or dropped
+for good.
 """
 
 import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from time import time
 from typing import Any
@@ -18,11 +18,12 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from shared.generated import events
+from shared.keys import marker, previous_dead_letters_of
 from shared.settings import SettingsError, exit_with, load_settings
 from shared.streams.envelope import FIELD, FIELD_BYTES, MAX_ENTRY_BYTES, EventStream, decode
 from shared.streams.envelope import Malformed as MalformedEvent
 from shared.streams.letters import DeadLetter
-from shared.streams.publisher import MARKER_LIFETIME, marker
+from shared.streams.publisher import MARKER_LIFETIME
 from shared.streams.scripts import load_script
 
 STREAMS: dict[str, EventStream[Any]] = {
@@ -54,11 +55,29 @@ class NotReplayable(Exception):  # noqa: N818 — reads as the verdict it is
 
 
 class DeadLetters:
-    """The dead letters of every stream on one server."""
+    """The dead letters of streams on one server.
 
-    def __init__(self, client: Any) -> None:
+    Args:
+        client: a synchronous redis-py client.
+        streams: the streams by their names; without them those of this repository.
+    """
+
+    def __init__(self, client: Any, streams: Mapping[str, EventStream[Any]] = STREAMS) -> None:
+        self._streams = streams
         self._client = client  # redis-py types a reply as all that it might be
+        self._adopt = client.register_script(load_script("adopt"))
         self._replay = client.register_script(load_script("replay"))
+
+    def adopt(self, stream: EventStream[Any]) -> int:
+        """Take over what an earlier release has left under another key; return how many letters.
+
+        Each moves in one atomic step, and any number of tools may do this at once.
+        """
+        previous, moved = previous_dead_letters_of(stream.name), 0
+        # Asked first: on a cluster the key of before lies in another slot, and nothing is there.
+        while self._client.exists(previous):
+            moved += int(self._adopt([previous, stream.dead_letters], [PAGE]))
+        return moved
 
     def list(self, stream: EventStream[Any]) -> Iterator[Found]:
         """Yield a stream's letters, oldest first."""
@@ -85,17 +104,21 @@ class DeadLetters:
         if len(payload) > MAX_ENTRY_BYTES:
             raise NotReplayable(f"it has {len(payload)} bytes, {MAX_ENTRY_BYTES} are allowed")
         try:
-            event_id, _ = decode(STREAMS[found.stream], {FIELD_BYTES: payload})
+            event_id, _ = decode(self._streams[found.stream], {FIELD_BYTES: payload})
         except MalformedEvent as error:
             raise NotReplayable(f"it is no event of this stream: {error}") from None
-        keys = [found.stream, STREAMS[found.stream].dead_letters, marker(found.stream, event_id)]
+        keys = [
+            found.stream,
+            self._streams[found.stream].dead_letters,
+            marker(found.stream, event_id),
+        ]
         args = [found.id, MARKER_LIFETIME * 1000, FIELD, payload, found.letter.entry_id]
         entry = self._replay(keys, args)
         return entry.decode() if entry else None
 
     def drop(self, found: Found) -> bool:
         """Delete a letter; False where somebody has done so before. Its id stays refused."""
-        return bool(self._client.xdel(STREAMS[found.stream].dead_letters, found.id))
+        return bool(self._client.xdel(self._streams[found.stream].dead_letters, found.id))
 
 
 def _found(stream: EventStream[Any], id_: bytes, fields: dict[bytes, bytes]) -> Found:
@@ -130,6 +153,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def select(letters: DeadLetters, options: argparse.Namespace) -> tuple[list[Found], list[str]]:
     """Return the letters that are meant, and the ids that nothing has."""
     streams = [STREAMS[name] for name in sorted(STREAMS) if options.stream in {None, name}]
+    for stream in streams:
+        letters.adopt(stream)
     ids = getattr(options, "ids", ["all"])
     if ids == ["all"]:
         return [found for stream in streams for found in letters.list(stream)], []

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from backend.database import now
-from shared.generated.events import Limits, broker, command_received
+from shared.generated.events import broker, command_received
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +39,6 @@ async def forget_finished(forget: Forget) -> None:
 
 async def horizon() -> datetime:
     """Return the time before which nothing was handled that can come again."""
-    kept = now() - timedelta(seconds=Limits().retention)
+    kept = now() - timedelta(seconds=command_received.retention)
     oldest = await broker.oldest(command_received)
     return min(kept, oldest or kept) - MARGIN

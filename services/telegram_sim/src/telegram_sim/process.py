@@ -32,13 +32,14 @@ class SimProcess:
         tokens: Bot tokens that it accepts; none accepts any.
         limits: Whether it limits sending as Telegram does.
         history: How many messages it keeps for each chat.
+        names: Names that it is served under, besides localhost and IP addresses.
 
     Attributes:
         port: Where it listens, once it was started.
         log: The last lines that it wrote.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a setting of its own
         self,
         *,
         port: int = 0,
@@ -46,12 +47,14 @@ class SimProcess:
         tokens: tuple[str, ...] = (),
         limits: bool = True,
         history: int = DEFAULT_HISTORY,
+        names: tuple[str, ...] = (),
     ) -> None:
         self.port = port
         self.log: list[str] = []
         self._state = state
         self._tokens = tokens
         self._environ = {"SIM_LOG_FORMAT": "json", "SIM_HISTORY": str(history)}
+        self._environ["SIM_NAMES"] = ",".join(names)
         self._limits = limits
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None

@@ -8,6 +8,7 @@ from aiohttp import web
 from telegram_sim import logs
 from telegram_sim.api import BotApi, not_found
 from telegram_sim.control import ControlApi
+from telegram_sim.origins import Origins
 from telegram_sim.page import ChatPage
 from telegram_sim.parameters import LARGEST_BODY
 from telegram_sim.settings import Settings
@@ -25,7 +26,10 @@ class ListenError(Exception):
 
 def application(simulator: Simulator) -> web.Application:
     """Return the web application of a simulator."""
-    app = web.Application(client_max_size=LARGEST_BODY)
+    app = web.Application(
+        client_max_size=LARGEST_BODY,
+        middlewares=[Origins(simulator.settings.names).refuse_foreign],
+    )
     bot_api = BotApi(simulator)
     bot_api.add_to(app)
     ControlApi(simulator).add_to(app)

@@ -22,6 +22,7 @@ DESCRIPTION = (
 EPILOG = """\
 Every flag has a variable of the same meaning; the flag wins. There are variables only for:
   SIM_HISTORY     messages kept for each chat before the oldest go (default 10000)
+  SIM_NAMES       names it is served under besides localhost and IP addresses, with commas between
   SIM_LOG_FORMAT  auto, console or json (default auto: console at a terminal, else json)
 
 Exit codes: 0 stopped by a signal, 64 unknown flag, 69 the address cannot be had, 74 the state
@@ -49,6 +50,7 @@ class Settings:
         limits: Whether sending is limited as Telegram limits it.
         history: Messages kept for each chat.
         log_format: One of LOG_FORMATS.
+        names: Names that it is served under, besides localhost and IP addresses.
     """
 
     host: str = "127.0.0.1"
@@ -58,6 +60,7 @@ class Settings:
     limits: bool = True
     history: int = DEFAULT_HISTORY
     log_format: str = "auto"
+    names: tuple[str, ...] = ()
 
 
 def read_settings(environ: Mapping[str, str], arguments: Sequence[str]) -> Settings:
@@ -76,9 +79,7 @@ def read_settings(environ: Mapping[str, str], arguments: Sequence[str]) -> Setti
         return variable, environ.get(variable, "").strip() or default
 
     state = value("state", "SIM_STATE", "")[1]
-    tokens = flags.token or [
-        part.strip() for part in environ.get("SIM_TOKENS", "").split(",") if part.strip()
-    ]
+    tokens = flags.token or _listed(environ.get("SIM_TOKENS", ""))
     return Settings(
         host=value("host", "SIM_HOST", "127.0.0.1")[1],
         port=_number(*value("port", "SIM_PORT", "8081"), lowest=0, highest=PORT_HIGHEST),
@@ -91,6 +92,7 @@ def read_settings(environ: Mapping[str, str], arguments: Sequence[str]) -> Setti
         log_format=_choice(
             "SIM_LOG_FORMAT", environ, {name: name for name in LOG_FORMATS}, LOG_FORMATS[0]
         ),
+        names=tuple(_listed(environ.get("SIM_NAMES", ""))),
     )
 
 
@@ -126,6 +128,10 @@ def _parser() -> argparse.ArgumentParser:
         help="do not limit sending as Telegram does (SIM_LIMITS=off)",
     )
     return parser
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _number(name: str, text: str, *, lowest: int, highest: int) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from shared.generated.events import command_received
 from telegram_sim.client import SimClient
 from tests.processes import TOKEN, Service, bot, health_of, simulator, url_of
 from tests.servers import RedisServer
@@ -129,7 +130,7 @@ async def test_a_command_that_can_never_be_an_event_is_refused(
     )
     answer = await telegram.wait_for_answer(5, after=before.message_id)
     assert answer.text == "Failed to send command."
-    ((_, letter),) = redis_server.client().xrange("command_received.dlq")
+    ((_, letter),) = redis_server.client().xrange(command_received.dead_letters)
     assert letter[b"event_id"].decode() == f"42:{update_id}"
     assert b"user_id" in letter[b"reason"]
     assert events(redis_server) == []

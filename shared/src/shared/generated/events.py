@@ -62,14 +62,14 @@ async def publish_command_received(
         The event's id and where it stands in the stream `command_received`.
 
     Raises:
-        EventRefused: The event can never be published; it stands in `command_received.dlq`.
+        EventRefused: The event can never be published; it stands in the dead letters.
         NotConnected: The broker is not connected, or was closed before there was an answer.
     """
     return await broker.publish_event(command_received, event, event_id=event_id)
 
 
 async def refuse_command_received(content: Any, *, event_id: str, reason: str) -> Publication:
-    """Put what cannot become a CommandReceived into `command_received.dlq`.
+    """Put what cannot become a CommandReceived into the dead letters.
 
     Args:
         content: Whatever there is of the event; written as JSON.
@@ -98,6 +98,6 @@ def subscribe_command_received(
     Returns:
         A decorator for the handler, which gets the event and its delivery. An event is
         acknowledged when the handler returns, and delivered again when it raises; after the
-        last delivery it moves to `command_received.dlq`. `TryLater` does not count as one.
+        last delivery it moves to the dead letters. `TryLater` does not count as one.
     """
     return broker.subscribe_event(command_received, group=group, limits=limits)

@@ -4,7 +4,7 @@ What the generated code in `shared.generated.events` calls; services import from
 """
 
 from shared.streams.broker import StreamBroker
-from shared.streams.consumer import Consumer, ConsumerState, Delivery, Handler, Limits
+from shared.streams.consumer import Consumer, ConsumerState
 from shared.streams.envelope import EventStream, Malformed, decode
 from shared.streams.errors import (
     ConsumerStopped,
@@ -13,7 +13,9 @@ from shared.streams.errors import (
     StreamError,
     TryLater,
 )
+from shared.streams.hand import Delivery, Handler
 from shared.streams.lease import Lease
+from shared.streams.limits import Limits
 from shared.streams.publisher import Publication
 
 __all__ = [

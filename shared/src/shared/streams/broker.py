@@ -14,14 +14,19 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 from redis.asyncio.connection import parse_url
 
+from shared.keys import probe_of
 from shared.streams.bulk import publish_all, raw_of
 from shared.streams.connection import ConnectionState
-from shared.streams.consumer import Consumer, Handler, Limits
+from shared.streams.consumer import Consumer
 from shared.streams.envelope import CloudEventsFormat, EventStream, Malformed, encode
 from shared.streams.errors import ConsumerStopped, EventRefused, NotConnected
+from shared.streams.hand import Handler
 from shared.streams.lease import Lease
+from shared.streams.limits import Limits
 from shared.streams.publisher import Publication, Publisher
 from shared.streams.retry import UNKNOWN, Backoff, Outage
+from shared.streams.tidying import Tidier
+from shared.streams.turns import Turns
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -47,6 +52,7 @@ class StreamBroker(RedisBroker):
     def __init__(self) -> None:
         self.source = "/herald"
         self._publisher: Publisher | None = None
+        self._tidier: Tidier | None = None
         self._consumers: list[Consumer[Any]] = []
         self._running: list[asyncio.Task[None]] = []
         self._probing = Outage("probe")
@@ -88,11 +94,15 @@ class StreamBroker(RedisBroker):
             self._state.options = dict(parse_url(url))
         client: Redis = await super().connect()
         self._publisher = self._publisher or Publisher(client)
+        self._tidier = self._tidier or Tidier(client)
         return client
 
     async def stop(self, *error: Any) -> None:
         """Stop the consumers, then the publisher, then the connection."""
         await self.stop_consumers()
+        if self._tidier is not None:
+            await self._tidier.close()
+            self._tidier = None
         if self._publisher is not None:
             await self._publisher.close()
             self._publisher = None
@@ -108,7 +118,7 @@ class StreamBroker(RedisBroker):
         client = await self.connect()
         try:
             async with asyncio.timeout(PROBE_TIMEOUT):
-                await client.set(f"{{{stream.name}}}:probe", "1", ex=PROBE_LIFETIME)
+                await client.set(probe_of(stream.name), "1", ex=PROBE_LIFETIME)
         except UNKNOWN as error:
             outage.failed(error)
             return False
@@ -116,7 +126,12 @@ class StreamBroker(RedisBroker):
         return True
 
     async def wait_until_writable(self, stream: EventStream[Any]) -> None:
-        """Return once the server takes writes; wait with backoff, and say so, until then."""
+        """Return once the server takes writes; wait with backoff, and say so, until then.
+
+        For a process that publishes to the stream: it keeps the stream tidy from now on.
+        """
+        await self.connect()
+        self._publisher_to(stream)
         outage = Outage("start")
         for delay in iter(Backoff().next, None):
             if await self.probe(stream, outage):
@@ -164,7 +179,7 @@ class StreamBroker(RedisBroker):
             NotConnected: the broker is not connected, or was closed before there was an answer.
         """
         event_id = event_id or str(uuid.uuid4())
-        publisher = self.publisher_of_events
+        publisher = self._publisher_to(stream)
         try:
             payload = encode(event, event_id=event_id, kind=stream.name, source=self.source)
         except Malformed as error:
@@ -191,7 +206,7 @@ class StreamBroker(RedisBroker):
             NotConnected: the broker is not connected, or was closed before there was an answer;
                 some of the events may have been appended.
         """
-        return await publish_all(self.publisher_of_events, stream, self.source, events)
+        return await publish_all(self._publisher_to(stream), stream, self.source, events)
 
     async def refuse_event(
         self, stream: EventStream[M], content: Any, *, event_id: str, reason: str
@@ -211,7 +226,7 @@ class StreamBroker(RedisBroker):
             EventRefused: otherwise, once the refusal is durable.
         """
         raw = to_json(content, fallback=repr, inf_nan_mode="null")
-        return await self.publisher_of_events.refuse(stream.name, event_id, raw, reason)
+        return await self._publisher_to(stream).refuse(stream.name, event_id, raw, reason)
 
     @property
     def publisher_of_events(self) -> Publisher:
@@ -219,6 +234,13 @@ class StreamBroker(RedisBroker):
         if self._publisher is None:
             raise NotConnected("the broker is not connected; call connect(url) first")
         return self._publisher
+
+    def _publisher_to(self, stream: EventStream[Any]) -> Publisher:
+        """Return the publisher; who publishes to a stream keeps it tidy as well."""
+        publisher = self.publisher_of_events
+        if self._tidier is not None:
+            self._tidier.keep(stream.name, stream.retention)
+        return publisher
 
     # Consuming
 
@@ -245,8 +267,8 @@ class StreamBroker(RedisBroker):
 
     async def start_consumers(self) -> None:
         """Start every registered consumer; each waits for Redis by itself."""
-        client = await self.connect()
-        self._running = [consumer.start(client) for consumer in self._consumers]
+        client, turns = await self.connect(), Turns()
+        self._running = [consumer.start(client, turns) for consumer in self._consumers]
 
     async def stop_consumers(self, grace: float = STOP_GRACE) -> None:
         """Let running handlers finish for `grace` seconds and hand the rest to other members."""

@@ -9,29 +9,20 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
-from time import monotonic
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import structlog
 from pydantic import BaseModel
 from redis.exceptions import ResponseError
 
-from shared.streams.envelope import FIELD_BYTES, EventStream, Malformed, decode
-from shared.streams.errors import TryLater
-from shared.streams.group import Entry, Group
-from shared.streams.letters import DeadLetter
-from shared.streams.retry import (
-    UNKNOWN,
-    Backoff,
-    Outage,
-    check_cancelled,
-    describe,
-    until_answered,
-)
+from shared.streams.envelope import EventStream
+from shared.streams.group import Group
+from shared.streams.hand import Hand, Handler
+from shared.streams.limits import Limits
+from shared.streams.retry import UNKNOWN, Backoff, Outage, check_cancelled, describe
+from shared.streams.turns import Turns
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -42,41 +33,6 @@ M = TypeVar("M", bound=BaseModel)
 
 CLAIM_AGAIN = 0.5
 """Seconds between two rounds of claiming while there is more than one round can take."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """What a handler is told about the entry that it handles; `attempt` counts from 1."""
-
-    event_id: str
-    stream: str
-    entry_id: str
-    attempt: int
-
-
-Handler = Callable[[M, Delivery], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How a consumer reads and retries; times are seconds."""
-
-    in_hand: int = 64
-    """Entries that are read but not finished with."""
-    concurrency: int = 8
-    """Handlers that run at the same time."""
-    deliveries: int = 8
-    """How often an entry is handed to a handler before it goes to the dead letters."""
-    block: float = 1.0
-    """How long one read waits for new entries."""
-    claim_after: float = 15.0
-    """Idle time after which another consumer's pending entry counts as abandoned."""
-    tidy_every: float = 300.0
-    """Time between two rounds of trimming."""
-    retention: float = 7 * 86400.0
-    """Age from which entries are trimmed that every group has finished with."""
-    first_retry: float = 0.2
-    last_retry: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +69,17 @@ class Consumer(Generic[M]):
         """Whether it reads: started, and neither stopped nor ended by itself."""
         return self._task is not None and not self._task.done()
 
-    def start(self, client: "Redis") -> asyncio.Task[None]:
-        """Begin to read; the task that is returned ends when the consumer is stopped."""
+    def start(self, client: "Redis", turns: Turns) -> asyncio.Task[None]:
+        """Begin to read; the task that is returned ends when the consumer is stopped.
+
+        Args:
+            client: the server.
+            turns: what the consumers of one process share, so that an entry can be handled alone.
+        """
         member = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self._group = Group(client, self.stream.name, self.group, member)
-        self._loop = _Loop(self._group, self.stream, self._handler, self._limits)
+        hand = Hand(self._group, self.stream, self._handler, self._limits, turns)
+        self._loop = _Loop(self._group, self.stream.name, hand, self._limits)
         self._task = asyncio.create_task(self._loop.run(), name=f"consume {self.stream.name}")
         return self._task
 
@@ -150,39 +112,29 @@ class Consumer(Generic[M]):
 class _Loop(Generic[M]):
     """One run of a consumer, from its start to its stop."""
 
-    def __init__(
-        self, group: Group, stream: EventStream[M], handler: Handler[M], limits: Limits
-    ) -> None:
+    def __init__(self, group: Group, stream: str, hand: Hand[M], limits: Limits) -> None:
         self.stopping = asyncio.Event()
         self._group = group
         self._stream = stream
-        self._handler = handler
+        self._hand = hand
         self._limits = limits
-        self._slots = asyncio.Semaphore(limits.concurrency)
-        self._handling = 0
-        self._in_hand: dict[str, asyncio.Task[None]] = {}
-        self._finished: list[str] = []
-        self._acknowledger: asyncio.Task[None] | None = None
         self._outage = Outage("consume")
-        self._writing = Outage("acknowledge")
 
     async def run(self) -> None:
         """Read and handle until told to stop, then drain."""
-        keeper = asyncio.create_task(self._keep_house(), name=f"keep {self._stream.name}")
+        keeper = asyncio.create_task(self._keep_house(), name=f"keep {self._stream}")
         try:
             await self._read()
-            await self._drain()
+            if waiting := await self._hand.drain():
+                with suppress(*UNKNOWN):
+                    await self._group.keep(waiting, idle=self._limits.claim_after + 1)
         finally:
-            tasks = [keeper, *self._in_hand.values()]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            if self._acknowledger is not None:
-                self._acknowledger.cancel()
-                await asyncio.gather(self._acknowledger, return_exceptions=True)
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+            await self._hand.drop()
 
     async def _read(self) -> None:
-        """Hand every new entry to a task of its own, never more than `in_hand` at a time."""
+        """Take new entries in hand, never more than `in_hand` at a time."""
         backoff = Backoff()
         has_group = False
         while not self.stopping.is_set():
@@ -191,13 +143,11 @@ class _Loop(Generic[M]):
                 if not has_group:
                     await self._group.create()
                     has_group = True
-                room = self._limits.in_hand - len(self._in_hand)
+                room = self._limits.in_hand - len(self._hand)
                 if room <= 0:
-                    await asyncio.wait(
-                        self._in_hand.values(), return_when=asyncio.FIRST_COMPLETED, timeout=1.0
-                    )
+                    await self._hand.some_finished(1.0)
                     continue
-                self._take(await self._group.read(room, self._limits.block))
+                self._hand.take(await self._group.read(room, self._limits.block))
             except UNKNOWN as error:
                 if isinstance(error, ResponseError) and str(error).startswith("NOGROUP"):
                     has_group = False
@@ -207,109 +157,20 @@ class _Loop(Generic[M]):
                 self._outage.worked()
                 backoff.reset()
 
-    def _take(self, entries: list[Entry]) -> None:
-        """Start to handle entries that this member has been given."""
-        for entry in entries:
-            if entry.id in self._in_hand:
-                continue
-            task = asyncio.create_task(self._see_through(entry), name=f"handle {entry.id}")
-            self._in_hand[entry.id] = task
-            task.add_done_callback(partial(self._let_go, entry.id))
-
-    def _let_go(self, id_: str, task: asyncio.Task[None]) -> None:
-        self._in_hand.pop(id_, None)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("entry dropped from hand", entry=id_, exc_info=task.exception())
-
-    async def _see_through(self, entry: Entry) -> None:
-        """Handle one entry until it is acknowledged or buried."""
-        try:
-            event_id, event = decode(self._stream, entry.fields)
-        except Malformed as error:
-            await self._bury(entry, "", f"malformed: {error}", entry.deliveries)
-            return
-        attempt = entry.deliveries
-        if attempt > self._limits.deliveries:
-            reason = f"given out {attempt - 1} times without an outcome"
-            await self._bury(entry, event_id, reason, attempt)
-            return
-        failures = Backoff(self._limits.first_retry, self._limits.last_retry)
-        absences = Backoff(self._limits.first_retry, self._limits.last_retry)
-        while True:
-            try:
-                await self._handle(event, Delivery(event_id, self._stream.name, entry.id, attempt))
-            except TryLater as error:
-                log.warning("handler cannot work now", entry=entry.id, reason=describe(error))
-                await asyncio.sleep(absences.next())
-            except Exception as error:  # noqa: BLE001 — whatever a handler raises is its failure
-                if attempt >= self._limits.deliveries:
-                    await self._bury(entry, event_id, describe(error), attempt)
-                    return
-                log.warning(
-                    "handler failed", entry=entry.id, attempt=attempt, reason=describe(error)
-                )
-                await asyncio.sleep(failures.next())
-                attempt += 1
-                again = partial(self._group.redeliver, entry.id, attempt)
-                if not await until_answered(again, self._writing):
-                    return
-            else:
-                self._acknowledge(entry.id)
-                return
-
-    async def _handle(self, event: M, delivery: Delivery) -> None:
-        """Call the handler, no more than `concurrency` at a time."""
-        self._handling += 1
-        try:
-            async with self._slots:
-                await self._handler(event, delivery)
-        finally:
-            self._handling -= 1
-
-    async def _bury(self, entry: Entry, event_id: str, reason: str, deliveries: int) -> None:
-        letter = DeadLetter(
-            event_id=event_id,
-            payload=entry.fields.get(FIELD_BYTES, b""),
-            reason=reason,
-            group=self._group.name,
-            entry_id=entry.id,
-            deliveries=deliveries,
-        )
-        if await until_answered(partial(self._group.bury, entry.id, letter), self._writing):
-            log.error("entry moved to dead letters", entry=entry.id, reason=reason)
-
-    def _acknowledge(self, id_: str) -> None:
-        """Acknowledge soon, together with whatever else finishes meanwhile."""
-        self._finished.append(id_)
-        if self._acknowledger is None or self._acknowledger.done():
-            self._acknowledger = asyncio.create_task(self._flush(), name="acknowledge")
-
-    async def _flush(self) -> None:
-        while self._finished:
-            await asyncio.sleep(0)
-            ids, self._finished = self._finished, []
-            await until_answered(partial(self._group.acknowledge, ids), self._writing)
-
     async def _keep_house(self) -> None:
-        """Claim what dead members left, keep others off what is in hand, trim."""
-        next_tidy = monotonic()
+        """Claim what dead members left, and keep others off what is in hand."""
         while True:
             check_cancelled()
             pause = self._limits.claim_after / 3
             try:
-                if self._in_hand:
-                    await self._group.keep(self._in_hand)
+                if ids := self._hand.ids:
+                    await self._group.keep(ids)
                 # Room of its own: a backlog that fills the reader's must not hold this back.
-                room = 2 * self._limits.in_hand - len(self._in_hand)
+                room = 2 * self._limits.in_hand - len(self._hand)
                 if room > 0 and not self.stopping.is_set():
                     abandoned = await self._group.claim(room, self._limits.claim_after)
-                    self._take(abandoned)
+                    self._hand.take(abandoned)
                     pause = CLAIM_AGAIN if len(abandoned) == room else pause
-                if monotonic() >= next_tidy:
-                    trimmed, forgotten = await self._group.tidy(self._limits.retention)
-                    next_tidy = monotonic() + self._limits.tidy_every
-                    if trimmed or forgotten:
-                        log.info("stream tidied", trimmed=trimmed, consumers=forgotten)
             except UNKNOWN as error:
                 log.debug("housekeeping put off", reason=describe(error))
             await asyncio.sleep(pause)
@@ -318,19 +179,3 @@ class _Loop(Generic[M]):
         """Sleep, but no longer than until the stop."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self.stopping.wait(), seconds)
-
-    async def _drain(self) -> None:
-        """Let running handlers finish; hand over at once what only waits for another try."""
-        while self._in_hand and self._handling:
-            await asyncio.wait(
-                self._in_hand.values(), return_when=asyncio.FIRST_COMPLETED, timeout=0.1
-            )
-        waiting = list(self._in_hand)
-        for task in list(self._in_hand.values()):
-            task.cancel()
-        await asyncio.gather(*self._in_hand.values(), return_exceptions=True)
-        if self._acknowledger is not None:
-            await self._acknowledger
-        if waiting:
-            with suppress(*UNKNOWN):
-                await self._group.keep(waiting, idle=self._limits.claim_after + 1)

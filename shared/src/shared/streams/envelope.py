@@ -16,6 +16,8 @@ from faststream.redis.parser import MessageFormat
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
+from shared.keys import dead_letters_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -25,6 +27,8 @@ M = TypeVar("M", bound=BaseModel)
 
 MAX_ENTRY_BYTES = 64 * 1024
 """A larger event is refused: Redis holds every entry in memory until it is trimmed."""
+RETENTION = 7 * 86400.0
+"""Seconds for which a stream keeps what every group has finished with, unless memory runs short."""
 FIELD = DATA_KEY
 FIELD_BYTES = FIELD.encode()
 
@@ -33,17 +37,17 @@ class Malformed(ValueError):  # noqa: N818 — reads as the verdict it is
     """The bytes are no event of the expected kind; the message says why, without the content."""
 
 
-def dead_letters_of(stream: str) -> str:
-    """Return the key of the stream that takes what a stream could not."""
-    return f"{stream}.dlq"
-
-
 @dataclass(frozen=True, slots=True)
 class EventStream(Generic[M]):
-    """A stream of one kind of event: its Redis key, also the CloudEvents type, and its model."""
+    """A stream of one kind of event: its Redis key, also the CloudEvents type, and its model.
+
+    `retention` is the age in seconds from which entries are trimmed that every group has finished
+    with: one number for those who trim and those who remember what they have handled.
+    """
 
     name: str
     model: type[M]
+    retention: float = RETENTION
 
     @property
     def dead_letters(self) -> str:

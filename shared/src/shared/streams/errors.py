@@ -8,7 +8,8 @@
     TryLater                raised BY a handler: the handler cannot work now, the event is fine
 
 Redis being away is no error here: a publish waits, a consumer backs off, both go on when it is
-back. An error from Redis means "unknown", never "not written".
+back. An error from Redis means "unknown", never "not written". Redis refusing its user is none
+either: it ends the process (`shared.streams.denial`).
 """
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from time import time
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import ResponseError
+from redis.exceptions import OutOfMemoryError, ResponseError
 
-from shared.streams.envelope import dead_letters_of
+from shared.keys import dead_letters_of
 from shared.streams.scripts import load_script
 
 if TYPE_CHECKING:
@@ -21,17 +21,19 @@ if TYPE_CHECKING:
 
 Fields = dict[bytes, bytes]
 
-CONSUMER_GONE_AFTER = 3600.0
-"""Idle seconds after which a consumer that holds nothing is forgotten."""
-
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A stream entry handed to this member, and how often it has been handed out so far."""
+    """A stream entry that this member has been given.
+
+    `deliveries` is what the group has counted. For an entry that was claimed these are handlers
+    that began and had no outcome; one that was just read is counted already.
+    """
 
     id: str
     fields: Fields
     deliveries: int
+    claimed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +51,19 @@ class Group:
     def __init__(self, client: "Redis", stream: str, name: str, member: str) -> None:
         self._client = client
         self._bury = client.register_script(load_script("dead_letter"))
-        self._tidy = client.register_script(load_script("tidy"))
         self.stream = stream
         self.name = name
         self.member = member
 
     async def create(self) -> None:
-        """Make the group at the start of the stream, unless somebody has."""
+        """Make the group at the start of the stream, unless somebody has.
+
+        A full server makes none and does not say whether there is one; reading will.
+        """
         try:
             await self._client.xgroup_create(self.stream, self.name, id="0", mkstream=True)
+        except OutOfMemoryError:
+            return
         except ResponseError as error:
             if not str(error).startswith("BUSYGROUP"):
                 raise
@@ -68,22 +74,41 @@ class Group:
             self.name, self.member, {self.stream: ">"}, count=count, block=max(1, int(block * 1000))
         )
         batches = reply.values() if isinstance(reply, dict) else (b[1] for b in reply or ())
-        return [Entry(id_.decode(), fields, 1) for batch in batches for id_, fields in _flat(batch)]
+        return [
+            Entry(id_.decode(), fields, 1, claimed=False)
+            for batch in batches
+            for id_, fields in _flat(batch)
+        ]
 
     async def claim(self, count: int, idle: float) -> list[Entry]:
-        """Take over up to `count` entries that their members have left alone for `idle` seconds."""
-        reply = await self._client.xautoclaim(
-            self.stream, self.name, self.member, int(idle * 1000), start_id="0", count=count
-        )
-        found = {id_.decode(): fields for id_, fields in reply[1] if fields is not None}
-        if not found:
+        """Take over up to `count` entries that their members have left alone for `idle` seconds.
+
+        It counts no delivery: most of them have done nothing but wait beside one that kills.
+        """
+        ids = [
+            id_.decode()
+            for id_ in await self._client.xautoclaim(
+                *(self.stream, self.name, self.member, int(idle * 1000)),
+                start_id="0",
+                count=count,
+                justid=True,
+            )
+        ]
+        if not ids:
             return []
-        ids = list(found)
-        pending: Any = await self._client.xpending_range(
-            self.stream, self.name, min=ids[0], max=ids[-1], count=10_000, consumername=self.member
-        )
+        async with self._client.pipeline(transaction=False) as pipe:
+            pipe.xpending_range(
+                self.stream, self.name, ids[0], ids[-1], 10_000, consumername=self.member
+            )
+            for id_ in ids:
+                pipe.xrange(self.stream, id_, id_)
+            pending, *entries = await pipe.execute()
         counts = {p["message_id"].decode(): int(p["times_delivered"]) for p in pending}
-        return [Entry(id_, fields, counts.get(id_, 1)) for id_, fields in found.items()]
+        return [
+            Entry(id_, entry[0][1], counts[id_], claimed=True)
+            for id_, entry in zip(ids, entries, strict=True)
+            if entry and id_ in counts
+        ]
 
     async def acknowledge(self, ids: Iterable[str]) -> None:
         """Finish with these entries."""
@@ -106,18 +131,6 @@ class Group:
         """Move an entry to the dead letters; False where it is finished with already."""
         keys = [self.stream, dead_letters_of(self.stream)]
         return bool(await self._bury(keys, [self.name, id_, *letter.fields()]))
-
-    async def tidy(self, retention: float) -> tuple[int, int]:
-        """Trim entries older than `retention` seconds that all groups have finished with.
-
-        Returns:
-            How many entries went, and how many consumers that are gone were forgotten.
-        """
-        bound = f"{int((time() - retention) * 1000)}-0"
-        trimmed, forgotten = await self._tidy(
-            [self.stream], [bound, int(CONSUMER_GONE_AFTER * 1000)]
-        )
-        return int(trimmed), int(forgotten)
 
     async def state(self) -> GroupState:
         """Return how far the group as a whole has come."""

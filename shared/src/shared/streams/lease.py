@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from shared.keys import lease_of
 from shared.streams.retry import UNKNOWN, Outage, check_cancelled
 from shared.streams.scripts import load_script
 
@@ -39,7 +40,7 @@ class Lease:
     def __init__(self, client: "Redis", stream: str, name: str) -> None:
         self.owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self.token = 0
-        key = f"{{{stream}}}:lease:{name}"
+        key = lease_of(stream, name)
         take, release = load_script("lease"), load_script("release")
         self._take: Callable[..., Awaitable[Any]] = client.register_script(take)
         self._release: Callable[..., Awaitable[Any]] = client.register_script(release)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
+from shared.keys import dead_letters_of, marker
 from shared.streams.connection import SOCKET_TIMEOUT
-from shared.streams.envelope import FIELD, MAX_ENTRY_BYTES, dead_letters_of
+from shared.streams.envelope import FIELD, MAX_ENTRY_BYTES
 from shared.streams.errors import EventRefused, NotConnected
 from shared.streams.letters import DeadLetter
 from shared.streams.line import Line
@@ -54,11 +55,6 @@ class _Waiting:
     outcome: asyncio.Future[list[Publication | EventRefused]] = field(
         default_factory=asyncio.Future
     )
-
-
-def marker(stream: str, event_id: str) -> str:
-    """Return the key that remembers an event id; it shares the stream's hash slot."""
-    return f"{{{stream}}}:id:{event_id}"
 
 
 class Publisher:

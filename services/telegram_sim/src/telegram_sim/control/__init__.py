@@ -1,7 +1,7 @@
 """The control API over HTTP: /sim/…, JSON in and out.
 
 Every answer is `{"ok": true, "result": …}` or `{"ok": false, "error": "…"}` with a status of 400,
-404 or 409. A request that changes something is answered when the change is on the disk.
+404, 409, 413 or 415. A request that changes something is answered when the change is on the disk.
 """
 
 from collections.abc import Awaitable, Callable
@@ -16,6 +16,9 @@ from telegram_sim.people import PeopleError
 from telegram_sim.serial import Json, encode
 from telegram_sim.simulator import Simulator
 from telegram_sim.state import StateError
+
+CONTROL = "/sim/"
+"""How the path of every control request begins."""
 
 
 class ControlApi:
@@ -32,17 +35,25 @@ class ControlApi:
 
     def _answering(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def answer(request: web.Request) -> web.Response:
-            body: Json
             try:
-                body = {"ok": True, "result": await handler(await Fields.of(request))}
-                status = 200
+                body: Json = {"ok": True, "result": await handler(await Fields.of(request))}
+                response = _json(body, 200)
             except (RequestError, PeopleError) as problem:
-                body = {"ok": False, "error": str(problem)}
                 status = problem.status if isinstance(problem, RequestError) else 400
+                response = refused(str(problem), status)
             try:
                 await self._simulator.state.settled()
             except StateError as problem:  # the process is about to end because of it
-                body, status = {"ok": False, "error": str(problem)}, 500
-            return web.Response(body=encode(body), status=status, content_type="application/json")
+                return refused(str(problem), 500)
+            return response
 
         return answer
+
+
+def refused(error: str, status: int) -> web.Response:
+    """Return the answer that says why a control request was not carried out."""
+    return _json({"ok": False, "error": error}, status)
+
+
+def _json(body: Json, status: int) -> web.Response:
+    return web.Response(body=encode(body), status=status, content_type="application/json")

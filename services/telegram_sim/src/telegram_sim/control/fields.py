@@ -11,6 +11,9 @@ from telegram_sim.serial import Json, decode
 from telegram_sim.simulator import Simulator
 
 MISSING = object()
+JSON = "application/json"
+CHANGING = frozenset({"POST", "PUT"})
+"""Methods with a body; a browser asks before it sends a DELETE to another origin."""
 
 
 class RequestError(Exception):
@@ -30,9 +33,15 @@ class Fields:
 
     @classmethod
     async def of(cls, request: web.Request) -> "Fields":
-        """Return the fields of a request: its JSON body and its query, and its path's names."""
+        """Return the fields of a request: its JSON body and its query, and its path's names.
+
+        A request that changes something has to say that it is JSON, which a page of elsewhere
+        cannot without being allowed to (Fetch: CORS-safelisted request-header).
+        """
         values: Json = {}
-        body = await request.read()
+        if request.method in CHANGING and request.content_type != JSON:
+            raise RequestError(f"Content-Type must be {JSON}, not {request.content_type}", 415)
+        body = await _body(request)
         if body:
             try:
                 values = decode(body)
@@ -132,3 +141,10 @@ class Fields:
             return next(iter(simulator.bots.values()))
         state = "no bot has called yet" if not simulator.bots else "there are several bots"
         raise RequestError(f"{state}: name one with token, or start with SIM_TOKENS", status=409)
+
+
+async def _body(request: web.Request) -> bytes:
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge as problem:
+        raise RequestError(f"the body is too large: {problem.text}", 413) from None

@@ -10,7 +10,10 @@ async function ask(method, path, fields = {}) {
   const options = { method };
   let url = path;
   if (method === "GET") url += `?${new URLSearchParams(known)}`;
-  else Object.assign(options, { body: JSON.stringify(known) });
+  else {
+    options.headers = { "Content-Type": "application/json" };
+    options.body = JSON.stringify(known);
+  }
   const answer = await (await fetch(url, options)).json();
   if (!answer.ok) throw new Error(answer.error);
   return answer.result;

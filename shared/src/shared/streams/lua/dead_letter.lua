@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Move an entry that could not be handled from a group's pending list to the dead-letter stream.
 --
 -- KEYS[1]  the stream

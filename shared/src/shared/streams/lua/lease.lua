@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Take or renew a lease.
 --
 -- KEYS[1]  the lease: who holds it; it expires

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Give a lease back.
 --
 -- KEYS[1]  the lease

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Trim what every group has finished with, and forget consumers that are gone.
 --
 -- KEYS[1]  the stream

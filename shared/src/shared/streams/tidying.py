@@ -1,0 +1,109 @@
+"""Trimming streams, and forgetting consumers that are gone: by the processes that publish.
+
+Readers may neither trim nor write. A round is one script call, and any number of processes may
+have theirs: what one has done, the next finds done.
+"""
+
+import asyncio
+import random
+from contextlib import suppress
+from time import monotonic, time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from shared.streams.memory import PRESSURE, memory_of
+from shared.streams.retry import UNKNOWN, check_cancelled, describe
+from shared.streams.scripts import load_script
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+log = structlog.get_logger(__name__)
+
+EVERY = 300.0
+"""Seconds between two rounds of trimming by age."""
+LOOK_EVERY = 10.0
+"""Seconds between two looks at the server's memory; a publisher whose write was refused asks for
+one at once."""
+CONSUMER_GONE_AFTER = 3600.0
+"""Idle seconds after which a consumer that holds nothing is forgotten."""
+
+
+class Tidier:
+    """Keeps the streams tidy that a process publishes to, from the first time it hears of each."""
+
+    def __init__(self, client: "Redis") -> None:
+        self._client = client
+        self._script = client.register_script(load_script("tidy"))
+        self._retention: dict[str, float] = {}
+        self._due: dict[str, float] = {}
+        self._hurry = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def keep(self, stream: str, retention: float) -> None:
+        """Trim a stream from now on: what is older than `retention` seconds, or early if need be.
+
+        "Early" is where the server's memory runs short: then everything goes that all groups have
+        finished with.
+        """
+        if stream in self._retention:
+            return
+        self._retention[stream] = retention
+        self._due[stream] = 0.0
+        self._hurry.set()
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="tidy")
+
+    def hurry(self) -> None:
+        """Look at the memory now: a write was refused for the lack of it."""
+        self._hurry.set()
+
+    async def tidy(self, stream: str, retention: float) -> tuple[int, int]:
+        """Trim entries older than `retention` seconds that all groups have finished with.
+
+        Returns:
+            How many entries went, and how many consumers that are gone were forgotten.
+        """
+        bound = f"{int((time() - retention) * 1000)}-0"
+        trimmed, forgotten = await self._script([stream], [bound, int(CONSUMER_GONE_AFTER * 1000)])
+        return int(trimmed), int(forgotten)
+
+    async def close(self) -> None:
+        """Tidy no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _run(self) -> None:
+        while True:
+            check_cancelled()
+            self._hurry.clear()
+            try:
+                await self._round()
+            except UNKNOWN as error:
+                log.debug("tidying put off", reason=describe(error))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), LOOK_EVERY * _jitter())
+
+    async def _round(self) -> None:
+        """Trim each stream whose time has come, or all of them where memory runs short."""
+        short = (await memory_of(self._client)).share >= PRESSURE
+        for stream, retention in list(self._retention.items()):
+            if not short and monotonic() < self._due[stream]:
+                continue
+            trimmed, forgotten = await self.tidy(stream, 0.0 if short else retention)
+            self._due[stream] = monotonic() + EVERY * _jitter()
+            if trimmed or forgotten:
+                log.info(
+                    "stream tidied",
+                    stream=stream,
+                    trimmed=trimmed,
+                    early=short,
+                    consumers=forgotten,
+                )
+
+
+def _jitter() -> float:
+    return random.uniform(0.8, 1.2)  # noqa: S311 — so that processes take turns, no secret
