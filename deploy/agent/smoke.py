@@ -119,9 +119,11 @@ def tidy(project: str, test: Json, event: str) -> dict[str, int]:
     """
     redis, stream = running(project, test["redis"]), test["stream"]
     marker = f"{{{stream}}}:id:{event}"
-    # redis-cli --json gives the marker's text: the entry's id.
-    entry = redis_cli(redis, "GET", marker)
-    if isinstance(entry, str) and not entry.startswith("refused:"):
+    # The marker's text is the entry's id, and behind a tab its source; before there were sources
+    # it was the id alone.
+    told = redis_cli(redis, "GET", marker)
+    entry = told.partition("\t")[0] if isinstance(told, str) else None
+    if entry and not entry.startswith("refused:"):
         redis_cli(redis, "XDEL", stream, entry)
         for group in test["groups"]:
             redis_cli(redis, "XACK", stream, group, entry)

@@ -14,14 +14,21 @@ from collections.abc import Mapping
 from hashlib import sha256
 
 from infra.stack.plan import Infrastructure, Plan, Service
-from shared.keys import beside, dead_letters_of, previous_dead_letters_of
+from shared.keys import (
+    beside,
+    buried_of,
+    dead_letters_of,
+    previous_dead_letters_of,
+    replayed_of,
+)
 
 NOBODY = "user default off resetpass ~* &* +@all"
 """Nobody can be the default user, but Redis reads its append-only file with that user's rights.
 Without them it leaves out whatever a script or a transaction wrote, and only its log says so
 (github.com/redis/redis/issues/14541, github.com/valkey-io/valkey/issues/3983)."""
 OPERATOR = "operator"
-CONNECT = ("+ping", "+hello", "+auth", "+select", "+client|setinfo", "+client|setname", "+info")
+CONNECT = ("+ping", "+hello", "+auth", "+select", "+client|setinfo", "+client|setname")
+SERVER = ("+info", "+time")
 SCRIPTS = ("+evalsha", "+script|load")
 """A script needs every key that it names in one selector; each call inside it is checked again."""
 APPEND = ("+xadd",)
@@ -66,7 +73,7 @@ def rules(service: Service) -> tuple[str, ...]:
     selectors += [one for event in service.subscribes for one in _reader(event)]
     if not selectors:
         selectors.append(_selector(OWN, f"{service.name}:*"))
-    return (*CONNECT, *dict.fromkeys(selectors))
+    return (*CONNECT, *SERVER, *dict.fromkeys(selectors))
 
 
 def _publisher(event: str) -> list[str]:
@@ -76,16 +83,24 @@ def _publisher(event: str) -> list[str]:
         _selector(APPEND, event, *_letters(event)),
         _selector(REMEMBER, beside(event, "*")),
         _selector(TIDY, event),
+        _selector(("+zrange", "+zrem"), replayed_of(event), buried_of(event)),
+        _selector(("+xlen",), dead_letters_of(event)),
     ]
 
 
 def _reader(event: str) -> list[str]:
     """Return what a consumer needs: it writes to the dead letters only."""
     return [
-        _selector(SCRIPTS, event, *_letters(event), beside(event, "id:*")),
+        _selector(
+            SCRIPTS,
+            *(event, *_letters(event), beside(event, "id:*")),
+            *(replayed_of(event), buried_of(event)),
+        ),
         _selector(READ, event),
         _selector(("+xadd", "+xrange"), *_letters(event)),
         _selector(("+get",), beside(event, "id:*")),
+        _selector(("+zscore", "+zrange"), replayed_of(event), buried_of(event)),
+        _selector(("+zadd",), buried_of(event)),
     ]
 
 

@@ -11,7 +11,7 @@ import redis
 from infra.stack import Plan, Service, load_plan
 from infra.stack.acl import CONNECT, rules
 from infra.stack.secrets import contents, password_of, users_file
-from shared.keys import lease_of, marker, probe_of
+from shared.keys import lease_of, marker, probe_of, replayed_of
 from shared.streams import Delivery, EventRefused, EventStream, Limits, StreamBroker, tidying
 from tests.servers import RedisServer
 from tests.shared.said import Said, said
@@ -149,6 +149,7 @@ async def test_the_runtime_needs_what_it_is_allowed_and_no_more(
     monkeypatch.setattr(tidying, "LOOK_EVERY", 0.1)
     monkeypatch.setattr(tidying, "CONSUMER_GONE_AFTER", 0.5)
     operator: Any = redis.Redis.from_url(users["operator"])
+    operator.zadd(replayed_of(STREAM.name), {"1-1": 1})
     operator.config_resetstat()
     publisher, consumer = StreamBroker(), StreamBroker()
     await publisher.connect(users["tg_bot"])
@@ -159,6 +160,8 @@ async def test_the_runtime_needs_what_it_is_allowed_and_no_more(
         while len(seen) < 4 or operator.xlen(LETTERS) < 2:
             await asyncio.sleep(0.02)
         while operator.xlen(STREAM.name) > 3 or len(operator.xinfo_consumers(STREAM.name, "g")) > 1:
+            await asyncio.sleep(0.02)
+        while operator.exists(replayed_of(STREAM.name)):
             await asyncio.sleep(0.02)
     (member,) = consumer.consumers
     assert (await member.state()).running

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 import redis.exceptions
 
-from shared.dead_letters import DeadLetters
 from shared.keys import beside, dead_letters_of, previous_dead_letters_of
 from shared.streams import Delivery, EventRefused, StreamBroker
+from shared.streams.graveyard import Graveyard
 from shared.streams.group import Group
 from shared.streams.tidying import Tidier
 from tests.conditions import eventually
@@ -82,10 +82,10 @@ async def test_a_letter_is_buried_seen_and_replayed(
     client = redis_server.client()
     await eventually(lambda: client.xlen(SAID.dead_letters) == 1)
     broken = False
-    tool = DeadLetters(client, {SAID.name: SAID})
-    assert tool.adopt(SAID) == 0
-    (letter,) = tool.list(SAID)
-    assert tool.replay(letter)
+    graveyard = Graveyard(client, {SAID.name: SAID})
+    assert graveyard.adopt(SAID.name) == 0
+    (letter,) = graveyard.letters(SAID.name)
+    assert graveyard.replay(letter)
     await eventually(lambda: seen == [7])
     assert client.xlen(SAID.name) == 1
 

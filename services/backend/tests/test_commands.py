@@ -27,9 +27,9 @@ def command(text: str = "/command a b", **changes: object) -> CommandReceived:
     return said.model_copy(update=changes)
 
 
-def delivery(event_id: str = "1:100", attempt: int = 1) -> Delivery:
+def delivery(event_id: str = "1:100", attempt: int = 1, source: str = "/tg_bot") -> Delivery:
     """Return what the consumer says of an entry."""
-    return Delivery(event_id, "command_received", "1-0", attempt)
+    return Delivery(event_id, "command_received", "1-0", attempt, source)
 
 
 async def stored(engine: AsyncEngine) -> list[RowMapping]:
@@ -69,6 +69,19 @@ async def test_a_redelivered_event_is_stored_once(engine: AsyncEngine) -> None:
     for attempt in (1, 2, 3):
         await store.store(command(), delivery(attempt=attempt))
     assert len(await stored(engine)) == 1
+
+
+async def test_an_id_of_another_source_is_another_event(engine: AsyncEngine) -> None:
+    """Source and id together identify an event; each is stored, once."""
+    store = CommandStore(engine)
+    for source in ("/tg_bot", "/elsewhere", "/tg_bot", "/elsewhere"):
+        await store.store(command(f"/from {source}"), delivery(source=source))
+    rows = await stored(engine)
+    assert [(row["source"], row["event_id"]) for row in rows] == [
+        ("/tg_bot", "1:100"),
+        ("/elsewhere", "1:100"),
+    ]
+    assert await store.forget(datetime.now(UTC) + timedelta(days=1)) == 2
 
 
 async def test_an_event_in_two_processes_at_once_is_stored_once(

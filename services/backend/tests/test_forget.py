@@ -21,7 +21,7 @@ async def store(engine: AsyncEngine, *event_ids: str) -> None:
     said = CommandReceived(command="/smoke", args=[], user_id=1, timestamp=datetime.now(UTC))
     keeper = CommandStore(engine)
     for event_id in event_ids:
-        await keeper.store(said, Delivery(event_id, "command_received", "1-0", 1))
+        await keeper.store(said, Delivery(event_id, "command_received", "1-0", 1, "/deploy"))
     await keeper.close()
 
 

@@ -61,7 +61,8 @@ async def test_what_can_come_again_is_remembered(
     path = tmp_path / "backend.db"
     with closing(sqlite3.connect(path)) as database, database:
         database.executemany(
-            "INSERT INTO inbox VALUES (:handler, :event_id, :handled_at)",
+            "INSERT INTO inbox (handler, event_id, handled_at)"
+            " VALUES (:handler, :event_id, :handled_at)",
             [
                 {**row, "handled_at": str(row["handled_at"])}
                 for row in rows({"gone": 14, "pending": 12, "old": 9, "young": 1})

@@ -1,7 +1,7 @@
 """`python -m shared.dead_letters`: look at what could not be published or handled, and decide.
 
-A letter is replayed, which puts its event back into its stream under the same event id, or dropped
-for good.
+A letter is replayed, which puts its event back into its stream under the same source and id, or
+dropped for good.
 """
 
 import argparse
@@ -10,26 +10,21 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from time import time
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from shared.generated import events
-from shared.keys import marker, previous_dead_letters_of
 from shared.settings import SettingsError, exit_with, load_settings
-from shared.streams.envelope import FIELD, FIELD_BYTES, MAX_ENTRY_BYTES, EventStream, decode
-from shared.streams.envelope import Malformed as MalformedEvent
-from shared.streams.letters import DeadLetter
-from shared.streams.publisher import MARKER_LIFETIME
-from shared.streams.scripts import load_script
+from shared.streams.envelope import EventStream
+from shared.streams.graveyard import BuriedLetter, Graveyard, NotReplayableError
+from shared.streams.letters import fields_of
 
 STREAMS: dict[str, EventStream[Any]] = {
     value.name: value for value in vars(events).values() if isinstance(value, EventStream)
 }
-PAGE = 500
 
 
 class Settings(BaseModel):
@@ -41,90 +36,11 @@ class Settings(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A dead letter and where it stands; `age` in seconds."""
+class Selection:
+    """The letters that a command line means, and the ids that nothing has."""
 
-    stream: str
-    id: str
-    age: float
-    letter: DeadLetter
-
-
-class NotReplayable(Exception):  # noqa: N818 — reads as the verdict it is
-    """Putting the letter back would only bring it here again; the message says why."""
-
-
-class DeadLetters:
-    """The dead letters of streams on one server.
-
-    Args:
-        client: a synchronous redis-py client.
-        streams: the streams by their names; without them those of this repository.
-    """
-
-    def __init__(self, client: Any, streams: Mapping[str, EventStream[Any]] = STREAMS) -> None:
-        self._streams = streams
-        self._client = client  # redis-py types a reply as all that it might be
-        self._adopt = client.register_script(load_script("adopt"))
-        self._replay = client.register_script(load_script("replay"))
-
-    def adopt(self, stream: EventStream[Any]) -> int:
-        """Take over what an earlier release has left under another key; return how many letters.
-
-        Each moves in one atomic step, and any number of tools may do this at once.
-        """
-        previous, moved = previous_dead_letters_of(stream.name), 0
-        # Asked first: on a cluster the key of before lies in another slot, and nothing is there.
-        while self._client.exists(previous):
-            moved += int(self._adopt([previous, stream.dead_letters], [PAGE]))
-        return moved
-
-    def list(self, stream: EventStream[Any]) -> Iterator[Found]:
-        """Yield a stream's letters, oldest first."""
-        start = "-"
-        while page := self._client.xrange(stream.dead_letters, min=start, count=PAGE):
-            yield from (_found(stream, id_, fields) for id_, fields in page)
-            start = f"({page[-1][0].decode()}"
-
-    def get(self, stream: EventStream[Any], id_: str) -> Found | None:
-        """Return one letter, or None where there is none of that id."""
-        page = self._client.xrange(stream.dead_letters, min=id_, max=id_)
-        return _found(stream, *page[0]) if page else None
-
-    def replay(self, found: Found) -> str | None:
-        """Put a letter's event back into its stream; None where somebody has done so before.
-
-        Returns:
-            The new entry's id.
-
-        Raises:
-            NotReplayable: the event would be refused or buried again at once.
-        """
-        payload = found.letter.payload
-        if len(payload) > MAX_ENTRY_BYTES:
-            raise NotReplayable(f"it has {len(payload)} bytes, {MAX_ENTRY_BYTES} are allowed")
-        try:
-            event_id, _ = decode(self._streams[found.stream], {FIELD_BYTES: payload})
-        except MalformedEvent as error:
-            raise NotReplayable(f"it is no event of this stream: {error}") from None
-        keys = [
-            found.stream,
-            self._streams[found.stream].dead_letters,
-            marker(found.stream, event_id),
-        ]
-        args = [found.id, MARKER_LIFETIME * 1000, FIELD, payload, found.letter.entry_id]
-        entry = self._replay(keys, args)
-        return entry.decode() if entry else None
-
-    def drop(self, found: Found) -> bool:
-        """Delete a letter; False where somebody has done so before. Its id stays refused."""
-        return bool(self._client.xdel(self._streams[found.stream].dead_letters, found.id))
-
-
-def _found(stream: EventStream[Any], id_: bytes, fields: dict[bytes, bytes]) -> Found:
-    name = id_.decode()
-    age = max(0.0, time() - int(name.split("-")[0]) / 1000)
-    return Found(stream.name, name, age, DeadLetter.parse(fields))
+    letters: Sequence[BuriedLetter]
+    missing: Sequence[str]
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -150,72 +66,105 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         raise SystemExit(os.EX_USAGE if stop.code else os.EX_OK) from None
 
 
-def select(letters: DeadLetters, options: argparse.Namespace) -> tuple[list[Found], list[str]]:
-    """Return the letters that are meant, and the ids that nothing has."""
-    streams = [STREAMS[name] for name in sorted(STREAMS) if options.stream in {None, name}]
-    for stream in streams:
-        letters.adopt(stream)
+def select(graveyard: Graveyard, options: argparse.Namespace) -> Selection:
+    """Return the letters that are meant."""
+    names = [name for name in sorted(STREAMS) if options.stream in {None, name}]
+    for name in names:
+        graveyard.adopt(name)
     ids = getattr(options, "ids", ["all"])
     if ids == ["all"]:
-        return [found for stream in streams for found in letters.list(stream)], []
-    found, missing = [], []
+        return Selection([letter for name in names for letter in graveyard.letters(name)], [])
+    selected: list[BuriedLetter] = []
+    missing: list[str] = []
     for id_ in ids:
-        matches = [one for stream in streams if (one := letters.get(stream, id_))]
-        found += matches
+        matches = [letter for name in names if (letter := _get(graveyard, name, id_))]
+        selected += matches
         missing += [] if matches else [id_]
-    return found, missing
+    return Selection(selected, missing)
 
 
-def run(letters: DeadLetters, options: argparse.Namespace) -> int:
+def _get(graveyard: Graveyard, stream: str, id_: str) -> BuriedLetter | None:
+    try:
+        return graveyard.get(stream, id_)
+    except ResponseError:
+        return None  # it could be no id
+
+
+def run(graveyard: Graveyard, options: argparse.Namespace) -> int:
     """Do one verb and print what came of it; return the exit code."""
-    found, missing = select(letters, options)
+    selection = select(graveyard, options)
     code = os.EX_OK
-    for id_ in missing:
+    for id_ in selection.missing:
         say(f"there is no dead letter {id_}", sys.stderr)
         code = os.EX_DATAERR
-    if not found and not missing and not options.json:
+    if not selection.letters and not selection.missing and not options.json:
         say("no dead letters")
-    for one in found:
-        outcome: dict[str, Any] = {}
-        if options.verb == "replay":
-            try:
-                outcome["replayed"] = letters.replay(one)
-            except NotReplayable as error:
-                outcome["not_replayed"] = str(error)
-                code = os.EX_DATAERR
-        elif options.verb == "drop":
-            outcome["dropped"] = letters.drop(one)
-        say(
-            json.dumps(_plain(one) | outcome, ensure_ascii=False)
-            if options.json
-            else _line(one, options.verb, outcome)
-        )
+    for buried in selection.letters:
+        outcome = act(graveyard, options.verb, buried)
+        if "not_replayed" in outcome:
+            code = os.EX_DATAERR
+        if options.json:
+            say(json.dumps(_plain(buried) | outcome, ensure_ascii=False), escaped=False)
+        else:
+            for line in _lines(buried, options.verb, outcome):
+                say(line)
     return code
 
 
-def _plain(found: Found) -> dict[str, Any]:
+def act(graveyard: Graveyard, verb: str, buried: BuriedLetter) -> dict[str, Any]:
+    """Do with one letter what the verb says, and return what came of it, as JSON has it."""
+    if verb == "drop":
+        return {"dropped": graveyard.drop(buried)}
+    if verb != "replay":
+        return {}
+    try:
+        return {"replayed": graveyard.replay(buried)}
+    except NotReplayableError as error:
+        return {"not_replayed": str(error)}
+
+
+def _plain(buried: BuriedLetter) -> dict[str, Any]:
     """Return a letter as JSON has it."""
-    letter = asdict(found.letter) | {"payload": found.letter.payload.decode(errors="replace")}
-    return {"stream": found.stream, "id": found.id, "age_seconds": round(found.age, 1), **letter}
+    letter = asdict(buried.letter)
+    letter["payload"] = buried.letter.payload.decode(errors="replace")
+    letter["others"] = _readable(fields_of(buried.letter.others))
+    return {"stream": buried.stream, "id": buried.id, "age_seconds": round(buried.age, 1), **letter}
 
 
-def _line(found: Found, verb: str, outcome: dict[str, Any]) -> str:
-    """Return what a person is shown of a letter."""
+def _lines(buried: BuriedLetter, verb: str, outcome: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a person is shown of a letter."""
     if "not_replayed" in outcome:
-        return f"{found.id}  not replayed: {outcome['not_replayed']}"
-    if "replayed" in outcome:
+        yield f"{buried.id}  not replayed: {outcome['not_replayed']}"
+    elif "replayed" in outcome:
         entry = outcome["replayed"]
-        return f"{found.id}  " + (f"replayed as {found.stream} {entry}" if entry else "gone before")
-    if "dropped" in outcome:
-        return f"{found.id}  " + ("dropped" if outcome["dropped"] else "gone before")
-    letter = found.letter
+        what = f"replayed as {buried.stream} {entry}" if entry else "gone before"
+        yield f"{buried.id}  {what}"
+    elif "dropped" in outcome:
+        yield f"{buried.id}  {'dropped' if outcome['dropped'] else 'gone before'}"
+    else:
+        yield from _story(buried, whole=verb == "show")
+
+
+def _story(buried: BuriedLetter, *, whole: bool) -> Iterator[str]:
+    letter = buried.letter
     who = f"group {letter.group}, {letter.deliveries} deliveries" if letter.group else "publish"
-    head = f"{found.id}  {_ago(found.age):>8}  {found.stream}  {who}  {letter.reason}"
-    if verb == "list":
-        return head
-    content = letter.payload.decode(errors="replace")
-    origin = f"entry {letter.entry_id}\n" if letter.entry_id else ""
-    return f"{head}\nevent {letter.event_id}\n{origin}{content}\n"
+    yield f"{buried.id}  {_ago(buried.age):>8}  {buried.stream}  {who}  {letter.reason}"
+    if not whole:
+        return
+    yield f"event {letter.event_id}" + (f" of {letter.source}" if letter.source else "")
+    if letter.entry_id:
+        yield f"entry {letter.entry_id}"
+    for name, value in _readable(fields_of(letter.others)).items():
+        yield f"field {name} {value}"
+    yield letter.payload.decode(errors="backslashreplace")
+    yield ""
+
+
+def _readable(fields: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {
+        name.decode(errors="backslashreplace"): value.decode(errors="backslashreplace")
+        for name, value in fields.items()
+    }
 
 
 def _ago(seconds: float) -> str:
@@ -226,9 +175,18 @@ def _ago(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def say(text: str, stream: Any = None) -> None:
-    """Print one line."""
-    print(text, file=stream or sys.stdout)
+def say(text: str, stream: Any = None, *, escaped: bool = True) -> None:
+    """Print one line; what could steer a terminal is shown and not sent to it."""
+    print(printable(text) if escaped else text, file=stream or sys.stdout)
+
+
+def printable(text: str) -> str:
+    r"""Return a text with everything escaped that has no shape of its own, such as `\x1b`.
+
+    Control characters and those that turn the direction of text are the sender's, not the
+    terminal's: they could hide a line, or type into it.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def main() -> None:
@@ -240,7 +198,7 @@ def main() -> None:
         exit_with(error, "dead-letters")
     try:
         with Redis.from_url(settings.redis_url, socket_timeout=10) as client:
-            code = run(DeadLetters(client), options)
+            code = run(Graveyard(client, STREAMS), options)
     except BrokenPipeError:
         code = os.EX_OK
     except (RedisError, OSError) as error:

@@ -34,3 +34,13 @@ def lease_of(stream: str, name: str) -> str:
 def probe_of(stream: str) -> str:
     """Return the key that a write probe sets."""
     return beside(stream, "probe")
+
+
+def replayed_of(stream: str) -> str:
+    """Return the key that tells since when the event of a replayed entry has been in the stream."""
+    return beside(stream, "replayed")
+
+
+def buried_of(stream: str) -> str:
+    """Return the key that tells since when the event of a dead letter has been in the stream."""
+    return beside(stream, "buried")

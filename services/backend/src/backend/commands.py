@@ -32,7 +32,7 @@ class CommandStore:
             TryLater: The database cannot take it now.
             sqlalchemy.exc.DBAPIError: The database will never take it.
         """
-        await self._inbox.take(delivery.event_id, event)
+        await self._inbox.take(delivery, event)
 
     async def forget(self, before: datetime) -> int:
         """Forget which events were handled before a time; the commands themselves stay."""
@@ -44,20 +44,21 @@ class CommandStore:
 
 
 async def insert_commands(
-    connection: AsyncConnection, events: Sequence[tuple[str, CommandReceived]]
+    connection: AsyncConnection, events: Sequence[tuple[Delivery, CommandReceived]]
 ) -> None:
-    """Insert a row for each command, given with the id of its event."""
+    """Insert a row for each command, given with its delivery."""
     moment = now()
     rows = [
         {
-            "event_id": event_id,
+            "event_id": delivery.event_id,
+            "source": delivery.source,
             "user_id": event.user_id,
             "command": storable(event.command),
             "args": [storable(word) for word in event.args],
             "sent_at": event.timestamp,
             "stored_at": moment,
         }
-        for event_id, event in events
+        for delivery, event in events
     ]
     await connection.execute(insert(commands), rows)
 

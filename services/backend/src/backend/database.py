@@ -6,7 +6,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 from sqlalchemy import Column, Table, event, make_url, text
@@ -16,8 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from backend.failures import describe, is_away, is_of_database
 
 log = structlog.get_logger(__name__)
-
-K = TypeVar("K")
 
 CONNECT_TIMEOUT = 5.0
 """Seconds for one try to connect, and for a connection of the pool to become free."""
@@ -96,15 +94,18 @@ async def probe(engine: AsyncEngine) -> None:
 
 
 async def insert_new(
-    connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]], key: Column[K]
-) -> list[K]:
+    connection: AsyncConnection,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    *key: Column[Any],
+) -> list[tuple[Any, ...]]:
     """Insert the rows whose unique key is not there yet, and return the `key` of each of these.
 
     The unique constraint decides, so any number of writers at once agree on one of them.
     """
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table).on_conflict_do_nothing().returning(key)
-    return list((await connection.execute(statement, list(rows))).scalars())
+    statement = dialect.insert(table).on_conflict_do_nothing().returning(*key)
+    return [tuple(row) for row in await connection.execute(statement, list(rows))]
 
 
 def now() -> datetime:

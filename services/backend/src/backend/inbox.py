@@ -1,4 +1,4 @@
-"""Exactly-once effects: an event's id is stored in the transaction that has its effect.
+"""Exactly-once effects: an event's source and id are stored in the transaction of its effect.
 
 A handler may be given an event twice. The inbox row decides which time counts: it is inserted
 first, and where it is there already, the event has no effect any more. Events that arrive while a
@@ -13,13 +13,13 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 import structlog
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from backend.database import insert_new, now
 from backend.failures import blames_data, describe, is_of_database
 from backend.tables import inbox
-from shared.generated.events import TryLater
+from shared.generated.events import Delivery, TryLater
 
 log = structlog.get_logger(__name__)
 
@@ -31,15 +31,15 @@ FORGET_AT_ONCE = 2000
 
 E = TypeVar("E")
 
-Effect = Callable[[AsyncConnection, Sequence[tuple[str, E]]], Awaitable[None]]
-"""What new events do, given their ids and themselves, inside a transaction."""
+Effect = Callable[[AsyncConnection, Sequence[tuple[Delivery, E]]], Awaitable[None]]
+"""What new events do, given their deliveries and themselves, inside a transaction."""
 
 
 @dataclass(slots=True)
 class _Waiting(Generic[E]):
     """One event, and the handler that waits for its outcome."""
 
-    event_id: str
+    delivery: Delivery
     event: E
     outcome: asyncio.Future[None] = field(default_factory=asyncio.Future)
 
@@ -60,7 +60,7 @@ class Inbox(Generic[E]):
         self._queue: list[_Waiting[E]] = []
         self._writer: asyncio.Task[None] | None = None
 
-    async def take(self, event_id: str, event: E) -> None:
+    async def take(self, delivery: Delivery, event: E) -> None:
         """Return once the event has had its effect, now or before, and that is durable.
 
         A caller who is cancelled meanwhile learns nothing; the event may have its effect.
@@ -69,7 +69,7 @@ class Inbox(Generic[E]):
             TryLater: The database is away, full or not migrated: the event is not to blame.
             sqlalchemy.exc.DBAPIError: The event cannot be stored as it is.
         """
-        waiting = _Waiting(event_id, event)
+        waiting = _Waiting(delivery, event)
         self._queue.append(waiting)
         if self._writer is None or self._writer.done():
             # A task of its own: a transaction that others share must not end with one caller.
@@ -79,14 +79,15 @@ class Inbox(Generic[E]):
     async def forget(self, before: datetime) -> int:
         """Forget the events that were handled before a time; return how many there were."""
         mine = (inbox.c.handler == self._handler) & (inbox.c.handled_at < before)
-        some = select(inbox.c.event_id).where(mine).limit(FORGET_AT_ONCE)
+        key = tuple_(inbox.c.source, inbox.c.event_id)
+        some = select(inbox.c.source, inbox.c.event_id).where(mine).limit(FORGET_AT_ONCE)
         forgotten = 0
         while True:
             async with self._engine.begin() as connection:
-                ids = (await connection.execute(some)).scalars().all()
-                await connection.execute(delete(inbox).where(mine & inbox.c.event_id.in_(ids)))
-            forgotten += len(ids)
-            if len(ids) < FORGET_AT_ONCE:
+                keys = [tuple(row) for row in await connection.execute(some)]
+                await connection.execute(delete(inbox).where(mine & key.in_(keys)))
+            forgotten += len(keys)
+            if len(keys) < FORGET_AT_ONCE:
                 return forgotten
 
     async def close(self) -> None:
@@ -129,18 +130,25 @@ class Inbox(Generic[E]):
 
     async def _transact(self, group: list[_Waiting[E]]) -> None:
         # In the order of their keys, so that two processes do not wait for each other in a circle.
-        events = {waiting.event_id: waiting.event for waiting in group}
+        events = {_key(waiting): (waiting.delivery, waiting.event) for waiting in group}
         moment = now()
         rows = [
-            {"handler": self._handler, "event_id": event_id, "handled_at": moment}
-            for event_id in sorted(events)
+            {"handler": self._handler, "source": source, "event_id": id_, "handled_at": moment}
+            for source, id_ in sorted(events)
         ]
         async with self._engine.begin() as connection:
-            new = set(await insert_new(connection, inbox, rows, inbox.c.event_id))
+            key = (inbox.c.source, inbox.c.event_id)
+            added = set(await insert_new(connection, inbox, rows, *key))
+            new = [identity for identity in events if identity in added]
             if new:
-                await self._effect(connection, [pair for pair in events.items() if pair[0] in new])
-        fresh = [event_id for event_id in events if event_id in new]
+                await self._effect(connection, [events[identity] for identity in new])
+        fresh = [event_id for _, event_id in new]
         log.info("events handled", handler=self._handler, new=fresh, known=len(events) - len(new))
+
+
+def _key(waiting: _Waiting[E]) -> tuple[str, str]:
+    """Return what identifies an event."""
+    return waiting.delivery.source, waiting.delivery.event_id
 
 
 def _end(waiting: _Waiting[E], error: BaseException | None) -> None:

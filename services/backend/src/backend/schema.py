@@ -17,8 +17,8 @@ LOCK = 0x4865_7261_6C64
 """Key of the advisory lock, the bytes of "Herald": one process migrates, others wait for it."""
 
 
-async def upgrade(url: str) -> None:
-    """Run the revisions that the database has not had, all or none of them.
+async def upgrade(url: str, revision: str = "head") -> None:
+    """Run the revisions that the database has not had, up to one of them; all or none.
 
     Any number of processes may start at once: the first one migrates, the others find it done.
     A database that a newer release has migrated is left as it is, so that a rollback can start.
@@ -27,7 +27,7 @@ async def upgrade(url: str) -> None:
     try:
         async with engine.begin() as connection:
             await _take_turn(connection)
-            await connection.run_sync(_run)
+            await connection.run_sync(_run, revision)
     finally:
         await engine.dispose()
 
@@ -47,7 +47,7 @@ async def _take_turn(connection: AsyncConnection) -> None:
         await connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _run(connection: Connection) -> None:
+def _run(connection: Connection, revision: str) -> None:
     config = configuration()
     before = MigrationContext.configure(connection).get_current_revision()
     newest = ScriptDirectory.from_config(config).get_current_head()
@@ -57,8 +57,9 @@ def _run(connection: Connection) -> None:
         log.warning("the database is newer than this release", revision=before, known=newest)
         return
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-    log.info("database migrated", before=before, after=newest)
+    command.upgrade(config, revision)
+    after = MigrationContext.configure(connection).get_current_revision()
+    log.info("database migrated", before=before, after=after)
 
 
 def _is_known(config: Config, revision: str) -> bool:

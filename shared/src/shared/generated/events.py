@@ -20,6 +20,7 @@ from shared.streams import (
     NotConnected,
     Publication,
     StreamBroker,
+    TooLateError,
     TryLater,
 )
 
@@ -33,6 +34,7 @@ __all__ = [
     "Limits",
     "NotConnected",
     "Publication",
+    "TooLateError",
     "TryLater",
     "broker",
     "command_received",
@@ -51,7 +53,7 @@ async def publish_command_received(
 ) -> Publication:
     """Publish a command that the bot received.
 
-    Waits for as long as Redis is away, and never appends one event id twice.
+    Waits while Redis is away, for a day, and never appends one event id twice.
 
     Args:
         event: What happened.
@@ -64,6 +66,7 @@ async def publish_command_received(
     Raises:
         EventRefused: The event can never be published; it stands in the dead letters.
         NotConnected: The broker is not connected, or was closed before there was an answer.
+        TooLateError: There was none for a day: whether it was published before is not known.
     """
     return await broker.publish_event(command_received, event, event_id=event_id)
 

@@ -5,12 +5,13 @@ What the generated code in `shared.generated.events` calls; services import from
 
 from shared.streams.broker import StreamBroker
 from shared.streams.consumer import Consumer, ConsumerState
-from shared.streams.envelope import EventStream, Malformed, decode
+from shared.streams.envelope import EventStream, MalformedError, decode
 from shared.streams.errors import (
     ConsumerStopped,
     EventRefused,
     NotConnected,
     StreamError,
+    TooLateError,
     TryLater,
 )
 from shared.streams.hand import Delivery, Handler
@@ -28,11 +29,12 @@ __all__ = [
     "Handler",
     "Lease",
     "Limits",
-    "Malformed",
+    "MalformedError",
     "NotConnected",
     "Publication",
     "StreamBroker",
     "StreamError",
+    "TooLateError",
     "TryLater",
     "decode",
 ]

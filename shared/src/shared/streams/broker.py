@@ -14,17 +14,31 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 from redis.asyncio.connection import parse_url
 
-from shared.keys import probe_of
+from shared.keys import (
+    buried_of,
+    dead_letters_of,
+    previous_dead_letters_of,
+    probe_of,
+    replayed_of,
+)
 from shared.streams.bulk import publish_all, raw_of
 from shared.streams.connection import ConnectionState
 from shared.streams.consumer import Consumer
-from shared.streams.envelope import CloudEventsFormat, EventStream, Malformed, encode
+from shared.streams.envelope import (
+    MAX_ID_LENGTH,
+    CloudEventsFormat,
+    EventStream,
+    MalformedError,
+    encode,
+    is_attribute,
+)
 from shared.streams.errors import ConsumerStopped, EventRefused, NotConnected
 from shared.streams.hand import Handler
 from shared.streams.lease import Lease
 from shared.streams.limits import Limits
 from shared.streams.publisher import Publication, Publisher
 from shared.streams.retry import UNKNOWN, Backoff, Outage
+from shared.streams.scripts import load_script
 from shared.streams.tidying import Tidier
 from shared.streams.turns import Turns
 
@@ -87,8 +101,10 @@ class StreamBroker(RedisBroker):
             source: the CloudEvents source of what this process publishes, such as `/tg_bot`.
 
         Raises:
-            ValueError: the URL is none that redis-py knows.
+            ValueError: the URL is none that redis-py knows, or the source cannot be one.
         """
+        if source is not None and not (is_attribute(source) and len(source) <= MAX_ID_LENGTH):
+            raise ValueError(f"no CloudEvents source: {source!r}")
         self.source = source or self.source
         if url is not None and self._connection is None:
             self._state.options = dict(parse_url(url))
@@ -141,19 +157,22 @@ class StreamBroker(RedisBroker):
     async def oldest(self, stream: EventStream[Any]) -> datetime | None:
         """Return since when there are entries that can be delivered still; None for none.
 
-        Those of the stream, and of its dead letters, which can be replayed.
+        Those of the stream, and of its dead letters, which can be replayed. What was replayed
+        counts from its first entry on: another group may have handled it at that time.
 
         Raises:
             redis.exceptions.RedisError, OSError, TimeoutError: there was no answer.
         """
-        client = await self.connect()
-        firsts: list[Any] = [
-            entries[0][0]
-            for key in (stream.name, stream.dead_letters)
-            if (entries := await client.xrange(key, count=1))
+        client, name = await self.connect(), stream.name
+        keys = [
+            *(name, dead_letters_of(name), previous_dead_letters_of(name)),
+            *(replayed_of(name), buried_of(name)),
         ]
-        times = [int(entry.partition(b"-")[0]) / 1000 for entry in firsts]
-        return datetime.fromtimestamp(min(times), UTC) if times else None
+        script = client.register_script(load_script("oldest"))
+        milliseconds: bytes | None = await script(keys)
+        if milliseconds is None:
+            return None
+        return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
 
     async def lease(self, stream: EventStream[Any], name: str) -> Lease:
         """Return a contender for a lease that is kept beside a stream; it does not ask yet."""
@@ -177,14 +196,18 @@ class StreamBroker(RedisBroker):
         Raises:
             EventRefused: the event can never be published; it is in the dead letters.
             NotConnected: the broker is not connected, or was closed before there was an answer.
+            TooLateError: there was none for a day; whether the event was published by an earlier
+                call is not known, and this one has not.
         """
         event_id = event_id or str(uuid.uuid4())
         publisher = self._publisher_to(stream)
         try:
             payload = encode(event, event_id=event_id, kind=stream.name, source=self.source)
-        except Malformed as error:
-            return await publisher.refuse(stream.name, event_id, raw_of(event), str(error))
-        return await publisher.publish(stream.name, event_id, payload)
+        except MalformedError as error:
+            return await publisher.refuse(
+                stream.name, self.source, event_id, raw_of(event), str(error)
+            )
+        return await publisher.publish(stream.name, self.source, event_id, payload)
 
     async def publish_events(
         self, stream: EventStream[M], events: Iterable[tuple[str | None, M]]
@@ -226,7 +249,9 @@ class StreamBroker(RedisBroker):
             EventRefused: otherwise, once the refusal is durable.
         """
         raw = to_json(content, fallback=repr, inf_nan_mode="null")
-        return await self._publisher_to(stream).refuse(stream.name, event_id, raw, reason)
+        return await self._publisher_to(stream).refuse(
+            stream.name, self.source, event_id, raw, reason
+        )
 
     @property
     def publisher_of_events(self) -> Publisher:
@@ -314,4 +339,5 @@ class StreamProducer(RedisFastProducer):
             codec=self.codec,
         )
         events = self._broker.publisher_of_events
-        return (await events.publish(cmd.destination, event_id, payload)).entry_id.encode()
+        published = await events.publish(cmd.destination, str(headers["source"]), event_id, payload)
+        return published.entry_id.encode()

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from shared.streams.envelope import MAX_ENTRY_BYTES, EventStream, Malformed, encode
+from shared.streams.envelope import MAX_ENTRY_BYTES, EventStream, MalformedError, encode
 from shared.streams.errors import EventRefused
 from shared.streams.publisher import MAX_BATCH, Publication, Publisher, too_large
 
@@ -61,17 +61,19 @@ async def _publish_group(
     for place, (event_id, event) in enumerate(group):
         try:
             payload = encode(event, event_id=event_id, kind=stream.name, source=source)
-        except Malformed as error:
+        except MalformedError as error:
             refused.append((place, event_id, raw_of(event), str(error)))
             continue
         if len(payload) > MAX_ENTRY_BYTES:
             refused.append((place, event_id, payload, too_large(payload)))
         else:
             encoded.append((event_id, payload))
-    outcomes = await publisher.publish_group(stream.name, encoded) if encoded else []
+    outcomes = await publisher.publish_group(stream.name, source, encoded) if encoded else []
     for place, event_id, payload, reason in refused:
         try:
-            outcome: Outcome = await publisher.refuse(stream.name, event_id, payload, reason)
+            outcome: Outcome = await publisher.refuse(
+                stream.name, source, event_id, payload, reason
+            )
         except EventRefused as refusal:
             outcome = refusal
         outcomes.insert(place, outcome)

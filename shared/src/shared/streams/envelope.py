@@ -7,13 +7,14 @@ Sources: CloudEvents 1.0 JSON format (github.com/cloudevents/spec); the field's 
 that FastStream reads.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
 
 from faststream.redis.message import DATA_KEY
 from faststream.redis.parser import MessageFormat
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from shared.keys import dead_letters_of
@@ -29,12 +30,28 @@ MAX_ENTRY_BYTES = 64 * 1024
 """A larger event is refused: Redis holds every entry in memory until it is trimmed."""
 RETENTION = 7 * 86400.0
 """Seconds for which a stream keeps what every group has finished with, unless memory runs short."""
+MAX_REASONS = 5
+"""Faults of one event that its dead letter names."""
 FIELD = DATA_KEY
 FIELD_BYTES = FIELD.encode()
 
 
-class Malformed(ValueError):  # noqa: N818 — reads as the verdict it is
-    """The bytes are no event of the expected kind; the message says why, without the content."""
+MAX_ID_LENGTH = 200
+"""Characters of an event's id, and of its source: both are parts of keys."""
+CONTROL = r"\x00-\x1f\x7f-\x9f"
+"""What CloudEvents allows in no attribute, as a part of a regular expression."""
+
+
+class MalformedError(ValueError):
+    """The bytes are no event of the expected kind; the message says why, without the content.
+
+    `event_id` and `source` are the event's own where they can be read, else empty.
+    """
+
+    def __init__(self, reason: str, *, event_id: str = "", source: str = "") -> None:
+        super().__init__(reason)
+        self.event_id = event_id
+        self.source = source
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +72,45 @@ class EventStream(Generic[M]):
         return dead_letters_of(self.name)
 
 
+Attribute = Annotated[
+    str, StringConstraints(min_length=1, max_length=MAX_ID_LENGTH, pattern=f"^[^{CONTROL}]+$")
+]
+
+
+ATTRIBUTE = re.compile(f"[^{CONTROL}]+")
+
+
+def is_attribute(text: str) -> bool:
+    """Whether a text may be the value of a CloudEvents attribute."""
+    return ATTRIBUTE.fullmatch(text) is not None
+
+
 class Envelope(BaseModel):
     """The CloudEvents attributes that Herald writes and reads."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    specversion: str
-    id: str
-    source: str
+    specversion: Literal["1.0"]
+    id: Attribute
+    source: Attribute
     type: str
     data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Received(Generic[M]):
+    """An event as it was received; source and id together identify it."""
+
+    event_id: str
+    source: str
+    event: M
 
 
 def encode(event: BaseModel, *, event_id: str, kind: str, source: str) -> bytes:
     """Return the entry's field value for an event, in UTF-8.
 
     Raises:
-        Malformed: the event holds what JSON cannot, such as a lone surrogate.
+        MalformedError: the event holds what JSON cannot, such as a lone surrogate.
     """
     attributes = {
         "specversion": "1.0",
@@ -85,29 +124,66 @@ def encode(event: BaseModel, *, event_id: str, kind: str, source: str) -> bytes:
     try:
         return to_json(attributes)
     except PydanticSerializationError as error:
-        raise Malformed(f"not representable as JSON: {error}") from None
+        reason = f"not representable as JSON: {error}"
+        raise MalformedError(reason, event_id=event_id, source=source) from None
 
 
 def decode(stream: EventStream[M], fields: dict[bytes, bytes]) -> tuple[str, M]:
     """Return the event id and the event of one entry, whoever wrote it.
 
     Raises:
-        Malformed: the entry has no such field, no valid envelope, or data that does not fit.
+        MalformedError: as `receive` does.
+    """
+    received = receive(stream, fields)
+    return received.event_id, received.event
+
+
+def receive(stream: EventStream[M], fields: dict[bytes, bytes]) -> Received[M]:
+    """Return the event of one entry with its identity, whoever wrote it.
+
+    Raises:
+        MalformedError: the entry has no such field, no envelope of this version and the stream's
+            type, or data that does not fit.
     """
     raw = fields.get(FIELD_BYTES)
     if raw is None:
-        raise Malformed(f"the entry has no field {FIELD!r}")
+        raise MalformedError(f"the entry has no field {FIELD!r}")
     try:
         envelope = Envelope.model_validate_json(raw)
-        return envelope.id, stream.model.model_validate_json(to_json(envelope.data))
+        if envelope.type != stream.name:
+            raise MalformedError(f"type: it is not {stream.name!r}", **_identity(raw))
+        event = stream.model.model_validate_json(to_json(envelope.data))
     except ValidationError as error:
-        raise Malformed(_reasons(error)) from None
+        raise MalformedError(_reasons(error), **_identity(raw)) from None
+    return Received(envelope.id, envelope.source, event)
+
+
+def _identity(raw: bytes) -> dict[str, str]:
+    """Return what can be read of an event's identity in a broken envelope."""
+    try:
+        content = from_json(raw)
+    except ValueError:
+        return {}
+    if not isinstance(content, dict):
+        return {}
+    names = {"event_id": "id", "source": "source"}
+    return {
+        name: value[:MAX_ID_LENGTH]
+        for name, key in names.items()
+        if isinstance(value := content.get(key), str)
+    }
 
 
 def _reasons(error: ValidationError) -> str:
     """Return what pydantic found, without the values that it found it in."""
-    found = error.errors(include_input=False, include_url=False, include_context=False)
-    return "; ".join(f"{'.'.join(map(str, f['loc'])) or 'event'}: {f['msg']}" for f in found)
+    faults = error.errors(include_input=False, include_url=False, include_context=False)
+    shown = [f"{'.'.join(map(str, f['loc'])) or 'event'}: {f['msg']}" for f in faults[:MAX_REASONS]]
+    more = len(faults) - len(shown)
+    return "; ".join([*shown, f"and {more} more"] if more else shown)
+
+
+EXTENSION = re.compile(r"(?!data$)[a-z0-9]{1,20}")
+"""How CloudEvents wants attributes to be called; none is called `data`."""
 
 
 class CloudEventsFormat(MessageFormat):
@@ -130,9 +206,12 @@ class CloudEventsFormat(MessageFormat):
         serializer: Any = None,
         codec: Any = None,
     ) -> bytes:
-        """Return the envelope of a message published through FastStream."""
+        """Return the envelope of a message published through FastStream.
+
+        Headers that could be CloudEvents extension attributes, such as `traceparent`, are kept.
+        """
         given = headers or {}
-        body = message
+        body: Any = message
         if not isinstance(message, BaseModel):
             built = await cls.build(
                 message=message,
@@ -142,9 +221,10 @@ class CloudEventsFormat(MessageFormat):
                 serializer=serializer,
                 codec=codec,
             )
-            body = from_json(built.data)
+            body = from_json(built.data) if built.data else None
         return to_json(
             {
+                **{key: str(value) for key, value in given.items() if EXTENSION.fullmatch(key)},
                 "specversion": "1.0",
                 "id": given.get("id", correlation_id),
                 "source": given.get("source", "/"),
@@ -160,9 +240,11 @@ class CloudEventsFormat(MessageFormat):
         """Return the body and the attributes as headers; bare bytes are a body without headers."""
         try:
             envelope = from_json(data)
-            body = to_json(envelope.pop("data"))
-        except (ValueError, KeyError, AttributeError, TypeError):
+        except ValueError:
             return data, {}
+        if not isinstance(envelope, dict) or "specversion" not in envelope:
+            return data, {}
+        body = to_json(envelope.pop("data", None))
         headers = {key: str(value) for key, value in envelope.items()}
         headers["content-type"] = headers.pop("datacontenttype", "application/json")
         headers["correlation_id"] = headers["message_id"] = headers.get("id", "")

@@ -3,6 +3,7 @@
     StreamError
     ├── EventRefused        the event can never be published; it is in the dead-letter stream
     ├── NotConnected        the broker was used before `connect` or after `close`
+    ├── TooLateError        whether the event was published is not known any more
     └── ConsumerStopped     a consumer ended although nobody asked it to
 
     TryLater                raised BY a handler: the handler cannot work now, the event is fine
@@ -32,6 +33,19 @@ class EventRefused(StreamError):  # noqa: N818 — reads as the outcome it is
 
 class NotConnected(StreamError):  # noqa: N818 — reads as the state it is
     """The broker was used before `connect` or after `close`."""
+
+
+class TooLateError(StreamError):
+    """An event was handed over too long ago, and was not published.
+
+    Nobody knows whether another call has: what remembers its id may have run out meanwhile. Where
+    the event came from something that repeats it, fetching it again is right; its sender can be
+    told neither that it was published nor that it was not.
+    """
+
+    def __init__(self, event_id: str) -> None:
+        super().__init__(f"event {event_id} was handed over too long ago to be published once")
+        self.event_id = event_id
 
 
 class ConsumerStopped(StreamError):  # noqa: N818 — reads as what happened

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import OutOfMemoryError, ResponseError
 
-from shared.keys import dead_letters_of
+from shared.keys import buried_of, dead_letters_of, marker, replayed_of
 from shared.streams.scripts import load_script
 
 if TYPE_CHECKING:
@@ -127,10 +127,19 @@ class Group:
             self.stream, self.name, self.member, 0, list(ids), idle=int(idle * 1000), justid=True
         )
 
-    async def bury(self, id_: str, letter: "DeadLetter") -> bool:
-        """Move an entry to the dead letters; False where it is finished with already."""
-        keys = [self.stream, dead_letters_of(self.stream)]
-        return bool(await self._bury(keys, [self.name, id_, *letter.fields()]))
+    async def bury(self, id_: str, letter: "DeadLetter", *, is_event: bool) -> bool:
+        """Move an entry to the dead letters.
+
+        Returns:
+            False where the entry is finished with already, or its event was replayed meanwhile.
+        """
+        stream = self.stream
+        keys = [
+            *(stream, dead_letters_of(stream), marker(stream, letter.event_id)),
+            *(replayed_of(stream), buried_of(stream)),
+        ]
+        source = letter.source if is_event else ""
+        return bool(await self._bury(keys, [self.name, id_, source, *letter.fields()]))
 
     async def state(self) -> GroupState:
         """Return how far the group as a whole has come."""

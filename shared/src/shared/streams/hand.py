@@ -20,10 +20,10 @@ from typing import Generic, TypeVar
 import structlog
 from pydantic import BaseModel
 
-from shared.streams.envelope import FIELD_BYTES, EventStream, Malformed, decode
+from shared.streams.envelope import FIELD_BYTES, EventStream, MalformedError, Received, receive
 from shared.streams.errors import TryLater
 from shared.streams.group import Entry, Group
-from shared.streams.letters import DeadLetter
+from shared.streams.letters import DeadLetter, other_fields
 from shared.streams.limits import Limits
 from shared.streams.retry import Backoff, Outage, describe, until_answered
 from shared.streams.turns import Turns
@@ -38,12 +38,16 @@ TOGETHER = 2
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What a handler is told about the entry that it handles; `attempt` counts from 1."""
+    """What a handler is told about the entry that it handles; `attempt` counts from 1.
+
+    An event is identified by its source and id together, as CloudEvents has it.
+    """
 
     event_id: str
     stream: str
     entry_id: str
     attempt: int
+    source: str
 
 
 Handler = Callable[[M, Delivery], Awaitable[None]]
@@ -123,28 +127,30 @@ class Hand(Generic[M]):
     async def _see_through(self, entry: Entry) -> None:
         """Handle one entry until it is acknowledged or buried."""
         try:
-            event_id, event = decode(self._stream, entry.fields)
-        except Malformed as error:
-            await self._bury(entry, "", f"malformed: {error}", entry.deliveries)
+            received = receive(self._stream, entry.fields)
+        except MalformedError as error:
+            await self._bury(entry, error, f"malformed: {error}", entry.deliveries)
             return
         if entry.claimed and entry.deliveries >= self._survivable:
             reason = f"given out {entry.deliveries} times without an outcome"
-            await self._bury(entry, event_id, reason, entry.deliveries)
+            await self._bury(entry, received, reason, entry.deliveries)
             return
         attempt = entry.deliveries + entry.claimed
         failures = Backoff(self._limits.first_retry, self._limits.last_retry)
         absences = Backoff(self._limits.first_retry, self._limits.last_retry)
         while True:
-            delivery = Delivery(event_id, self._stream.name, entry.id, attempt)
+            delivery = Delivery(
+                received.event_id, self._stream.name, entry.id, attempt, received.source
+            )
             try:
-                if not await self._handle(entry, event, delivery):
+                if not await self._handle(entry, received.event, delivery):
                     return
             except TryLater as error:
                 log.warning("handler cannot work now", entry=entry.id, reason=describe(error))
                 await asyncio.sleep(absences.next())
             except Exception as error:  # noqa: BLE001 — whatever a handler raises is its failure
                 if attempt >= self._limits.deliveries:
-                    await self._bury(entry, event_id, describe(error), attempt)
+                    await self._bury(entry, received, describe(error), attempt)
                     return
                 log.warning(
                     "handler failed", entry=entry.id, attempt=attempt, reason=describe(error)
@@ -179,16 +185,23 @@ class Hand(Generic[M]):
             async with self._slots:
                 yield
 
-    async def _bury(self, entry: Entry, event_id: str, reason: str, deliveries: int) -> None:
+    async def _bury(
+        self, entry: Entry, event: Received[M] | MalformedError, reason: str, deliveries: int
+    ) -> None:
         letter = DeadLetter(
-            event_id=event_id,
+            event_id=event.event_id,
+            source=event.source,
             payload=entry.fields.get(FIELD_BYTES, b""),
             reason=reason,
             group=self._group.name,
             entry_id=entry.id,
             deliveries=deliveries,
+            others=other_fields(entry.fields),
         )
-        if await until_answered(partial(self._group.bury, entry.id, letter), self._writing):
+        # An entry that is no event is nobody's double: it is kept, whatever its id.
+        is_event = isinstance(event, Received)
+        bury = partial(self._group.bury, entry.id, letter, is_event=is_event)
+        if await until_answered(bury, self._writing):
             log.error("entry moved to dead letters", entry=entry.id, reason=reason)
 
     def _acknowledge(self, id_: str) -> None:

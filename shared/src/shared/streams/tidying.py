@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from shared.keys import buried_of, dead_letters_of, replayed_of
 from shared.streams.memory import PRESSURE, memory_of
 from shared.streams.retry import UNKNOWN, check_cancelled, describe
 from shared.streams.scripts import load_script
@@ -66,7 +67,8 @@ class Tidier:
             How many entries went, and how many consumers that are gone were forgotten.
         """
         bound = f"{int((time() - retention) * 1000)}-0"
-        trimmed, forgotten = await self._script([stream], [bound, int(CONSUMER_GONE_AFTER * 1000)])
+        keys = [stream, dead_letters_of(stream), replayed_of(stream), buried_of(stream)]
+        trimmed, forgotten = await self._script(keys, [bound, int(CONSUMER_GONE_AFTER * 1000)])
         return int(trimmed), int(forgotten)
 
     async def close(self) -> None:

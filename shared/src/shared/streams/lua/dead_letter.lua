@@ -1,15 +1,29 @@
 #!lua flags=allow-oom
--- Move an entry that could not be handled from a group's pending list to the dead-letter stream.
+--+ marker
+-- Move an entry that a group cannot handle to the dead-letter stream.
 --
 -- KEYS[1]  the stream
 -- KEYS[2]  the dead-letter stream
--- ARGV[1]  the consumer group
+-- KEYS[3]  the event's marker: {stream}:id:<event id>
+-- KEYS[4]  {stream}:replayed: since when the event of a replayed entry has been there
+-- KEYS[5]  {stream}:buried: the same of a dead letter
+-- ARGV[1]  the group
 -- ARGV[2]  the entry's id
--- ARGV[3…] the dead letter's fields and values
+-- ARGV[3]  the event's source, or nothing where the entry is no event
+-- ARGV[4…] the dead letter's fields and values
 --
--- Returns 1 when the entry was moved, 0 when somebody has already finished with it.
+-- Returns 1 where the entry was moved; 0 where somebody has already finished with it, or where its
+-- event has been replayed meanwhile: then the group has, or will be given, another entry of it.
 if redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 0 then
   return 0
 end
-redis.call('XADD', KEYS[2], '*', unpack(ARGV, 3))
+if ARGV[3] ~= '' then
+  local outcome = outcome_of(redis.call('GET', KEYS[3]), ARGV[3])
+  if outcome and not is_refusal(outcome) and outcome ~= ARGV[2] then
+    return 0
+  end
+end
+local letter = redis.call('XADD', KEYS[2], '*', unpack(ARGV, 4))
+local since = redis.call('ZSCORE', KEYS[4], ARGV[2]) or string.match(ARGV[2], '^%d+')
+redis.call('ZADD', KEYS[5], since, letter)
 return 1

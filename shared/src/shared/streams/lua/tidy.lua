@@ -2,6 +2,9 @@
 -- Trim what every group has finished with, and forget consumers that are gone.
 --
 -- KEYS[1]  the stream
+-- KEYS[2]  its dead letters
+-- KEYS[3]  {stream}:replayed: since when the event of a replayed entry has been there
+-- KEYS[4]  {stream}:buried: the same of a dead letter
 -- ARGV[1]  the retention bound: an entry id; younger entries stay
 -- ARGV[2]  idle time in milliseconds after which a consumer without pending entries is gone
 --
@@ -39,6 +42,14 @@ for _, reply in ipairs(groups) do
       redis.call('XGROUP', 'DELCONSUMER', KEYS[1], group['name'], consumer['name'])
       forgotten = forgotten + 1
     end
+  end
+end
+for _, entry in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
+  if before(entry, bound) then redis.call('ZREM', KEYS[3], entry) end
+end
+if redis.call('XLEN', KEYS[2]) == 0 then
+  for _, letter in ipairs(redis.call('ZRANGE', KEYS[4], 0, -1)) do
+    redis.call('ZREM', KEYS[4], letter)
   end
 end
 return {redis.call('XTRIM', KEYS[1], 'MINID', bound), forgotten}
