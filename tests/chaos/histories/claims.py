@@ -2,7 +2,6 @@
 
 from collections import Counter
 
-from shared.streams.envelope import FIELD
 from shared.streams.letters import DeadLetter
 from tests.chaos.histories.world import BYSTANDER, GROUPS, LIMITS, STREAM, Key, World, key_of
 
@@ -110,6 +109,3 @@ def _disorder(world: World) -> list[str]:
 
 def _place(id_: str) -> tuple[int, ...]:
     return tuple(map(int, id_.split("-")))
-
-
-__all__ = ["FIELD", "Key", "broken", "broken_at_the_end"]

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import libfaketime
-import redis
 
 import shared.streams
 from tests.servers import RedisServer
@@ -139,6 +138,3 @@ class LoopWithClock(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Return the moment of the history."""
         return self._history.monotonic()
-
-
-__all__ = ["Clock", "LoopWithClock", "ServerWithClock", "production_reads", "redis"]

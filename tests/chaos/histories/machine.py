@@ -10,7 +10,8 @@ from pydantic_core import to_json
 from tests.chaos.histories.claims import broken, broken_at_the_end
 from tests.chaos.histories.clock import ServerWithClock
 from tests.chaos.histories.process import HELD, LOST, REFUSED
-from tests.chaos.histories.world import BOT, CRON, DAY, FIELD, GROUPS, Fate, World
+from shared.streams.envelope import FIELD_BYTES
+from tests.chaos.histories.world import BOT, CRON, DAY, GROUPS, Fate, World
 
 ALWAYS = 1000
 WORKS = Fate()
@@ -31,9 +32,9 @@ fates = st.sampled_from(
 foreign = st.sampled_from(
     [
         {b"other": b"field"},
-        {FIELD.encode(): b"no json"},
+        {FIELD_BYTES: b"no json"},
         {
-            FIELD.encode(): to_json(
+            FIELD_BYTES: to_json(
                 {
                     "specversion": "0.3",
                     "id": "42:1",

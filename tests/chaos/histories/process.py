@@ -8,7 +8,6 @@ import asyncio
 import selectors
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 from redis.asyncio import Connection
@@ -212,6 +211,3 @@ def over_wires() -> Iterator[None]:
         yield
     finally:
         connecting.connection_pool = original
-
-
-__all__ = ["HELD", "LOST", "REFUSED", "Process", "over_wires", "partial"]

@@ -7,16 +7,20 @@ ids, which are its own. Two groups handle every event, each with a store of its 
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
-from shared.dead_letters import DeadLetters, NotReplayable
+from pydantic_core import from_json
+from redis.exceptions import OutOfMemoryError
+
 from shared.generated.events import command_received
 from shared.generated.schemas import CommandReceived
 from shared.streams import Delivery, EventRefused, Limits, StreamBroker, StreamError, TryLater
-from shared.streams.envelope import FIELD
+from shared.streams.envelope import FIELD_BYTES
+from shared.streams.graveyard import Graveyard, NotReplayableError
+from shared.streams.publisher import Publisher
 from tests.chaos.histories.clock import ServerWithClock
 from tests.chaos.histories.process import Process
 
@@ -29,8 +33,6 @@ BYSTANDER = 2
 """Deliveries that may count against an event that only stood beside a guilty one."""
 DAY = 86400.0
 HANDLING = 0.05
-import os
-SAME_ID = "" if os.environ.get("DISTINCT") else "x"
 TOO_LARGE = "x" * 70_000
 RESTART_AFTER = 1.0
 
@@ -60,7 +62,7 @@ class Update:
     @property
     def key(self) -> Key:
         """Return the event's identity."""
-        return self.source, f"{SAME_ID or self.source}42:{self.number}"
+        return self.source, f"42:{self.number}"
 
     @property
     def event(self) -> CommandReceived:
@@ -129,7 +131,8 @@ class Publishing:
     async def _publish(self, batch: Sequence[Update]) -> None:
         if self.broker is None:
             self.broker = StreamBroker()
-            await self.broker.connect(self.world.server.url, source=self.source)
+            client = await self.broker.connect(self.world.server.url, source=self.source)
+            self.broker._publisher = Publisher(client, self.world.clock.time)
         events = [(update.key[1], update.event) for update in batch]
         try:
             outcomes = await self.broker.publish_events(STREAM, events)
@@ -163,7 +166,7 @@ class Member:
 
     async def handle(self, event: CommandReceived, delivery: Delivery) -> None:
         """Handle one event as its fate has it."""
-        key = (getattr(delivery, "source", event.args[0]), delivery.event_id)
+        key = (delivery.source, delivery.event_id)
         self.in_hand[key] += 1
         try:
             await self._handle(key)
@@ -221,7 +224,6 @@ class World:
         self.stores = {group: Store() for group in GROUPS}
         self._confirmed = {BOT: 0, CRON: 0}
         self._seen = {STREAM.name: "-", STREAM.dead_letters: "-"}
-        self.letters = DeadLetters(self.client)
         self.publishing = [
             Publishing(self, "bot 0", BOT),
             Publishing(self, "bot 1", BOT),
@@ -332,7 +334,7 @@ class World:
             worker.process.run()
             if not asked.done() or asked.cancelled() or asked.exception() is not None:
                 continue
-            kept = self.clock.time() - LIMITS.retention
+            kept = self.clock.time() - STREAM.retention
             oldest = asked.result()
             horizon = min(kept, oldest.timestamp() if oldest else kept) - DAY
             for store in self.stores.values():
@@ -343,20 +345,19 @@ class World:
 
     def replay(self, which: int | None) -> None:
         """Replay one letter, or all as they were listed."""
-        listed = list(self.letters.list(STREAM))
-        chosen = listed if which is None else listed[which : which + 1]
-        for letter in chosen:
+        graveyard = Graveyard(self.client, {STREAM.name: STREAM})
+        listed = list(graveyard.letters(STREAM.name))
+        for letter in listed if which is None else listed[which : which + 1]:
             self.look()
-            try:
-                self.letters.replay(letter)
-            except NotReplayable:
-                continue
+            with suppress(NotReplayableError, OutOfMemoryError):
+                graveyard.replay(letter)
             self.look(replaying=True)
 
     def drop(self, which: int) -> None:
         """Drop one letter."""
-        for letter in list(self.letters.list(STREAM))[which : which + 1]:
-            self.letters.drop(letter)
+        graveyard = Graveyard(self.client, {STREAM.name: STREAM})
+        for letter in list(graveyard.letters(STREAM.name))[which : which + 1]:
+            graveyard.drop(letter)
 
     # Looking
 
@@ -393,12 +394,7 @@ class World:
 def key_of(fields: dict[bytes, bytes]) -> Key | None:
     """Return which event an entry or a letter holds, if it is one of those that were written."""
     try:
-        envelope = from_json(fields[FIELD.encode()])
+        envelope = from_json(fields[FIELD_BYTES])
         return str(envelope["source"]), str(envelope["id"])
     except (ValueError, KeyError, TypeError):
         return None
-
-
-from pydantic_core import from_json  # noqa: E402
-
-__all__ = ["GROUPS", "STREAM", "Fate", "World", "partial"]
