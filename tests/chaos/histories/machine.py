@@ -1,6 +1,5 @@
 """The histories: what may happen, in any order; Hypothesis chooses, and shortens what fails."""
 
-from collections.abc import Callable
 from typing import Any
 
 from hypothesis import strategies as st
@@ -55,7 +54,7 @@ MOST_QUIET = 40
 """Rounds in which everything must have arrived when nothing strikes any more."""
 
 
-def histories(server: ServerWithClock, *, foreigners: bool = True) -> type[RuleBasedStateMachine]:
+def histories(server: ServerWithClock) -> type[RuleBasedStateMachine]:
     """Return the machine that acts on a server."""
 
     class Histories(RuleBasedStateMachine):
@@ -103,10 +102,7 @@ def histories(server: ServerWithClock, *, foreigners: bool = True) -> type[RuleB
         @rule(who=st.integers(0, 5))
         def kill(self, who: int) -> None:
             """A process is killed."""
-            worker = self.world.workers[who]
-            worker.process.kill()
-            if who > 2:
-                self.world.freeze(worker)
+            self.world.kill(self.world.workers[who])
 
         @rule(who=st.integers(0, 5))
         def freeze(self, who: int) -> None:
@@ -151,7 +147,6 @@ def histories(server: ServerWithClock, *, foreigners: bool = True) -> type[RuleB
             self.restarts += 1
             self.world.restart_server()
 
-        @precondition(lambda self: foreigners)
         @rule(fields=foreign)
         def foreign(self, fields: dict[bytes, bytes]) -> None:
             """Somebody else writes into the stream."""
@@ -196,5 +191,3 @@ def histories(server: ServerWithClock, *, foreigners: bool = True) -> type[RuleB
 
     return Histories
 
-
-Run = Callable[[], None]

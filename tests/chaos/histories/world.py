@@ -205,12 +205,6 @@ class Member:
         """Let the process be killed before it does anything else."""
         self.process.doomed = True
 
-    def disturb(self) -> None:
-        """Count a delivery against all that the group has given out: something else struck."""
-        for key in self.world.record.updates:
-            self.world.record.blame[self.group, key] += 1
-
-
 class World:
     """Everything that there is, and what may happen to it."""
 
@@ -283,6 +277,7 @@ class World:
     def sleep(self, seconds: float) -> None:
         """Let everybody sleep, as a suspended machine does."""
         self.settle()
+        self.disturb()
         self.clock.forward(self.clock.monotonic() + seconds)
         self.settle()
 
@@ -297,6 +292,7 @@ class World:
     def restart_server(self) -> None:
         """Kill the server and start it again."""
         self.settle()
+        self.disturb()
         self.server.kill()
         self.server.start()
         if self.full:
@@ -315,15 +311,25 @@ class World:
     def freeze(self, worker: Publishing | Member) -> None:
         """Stop a process where it stands."""
         worker.process.frozen = True
-        if isinstance(worker, Member):
-            worker.disturb()
+        self.disturb()
+
+    def kill(self, worker: Publishing | Member) -> None:
+        """Kill a process."""
+        worker.process.kill()
+        self.disturb()
+
+    def disturb(self) -> None:
+        """Take note that a delivery may have failed through no fault of an event."""
+        for group in GROUPS:
+            for key in self.record.updates:
+                self.record.blame[group, key] += 1
 
     def foreign(self, fields: dict[bytes, bytes]) -> None:
         """Let somebody else write an entry that is none of ours."""
         self.look()
         entry = self.client.xadd(STREAM.name, fields).decode()
         self.record.garbage[entry] = fields
-        self._seen[STREAM.name] = entry
+        self._seen[STREAM.name] = f"({entry}"
 
     def forget(self) -> None:
         """Let the stores forget what cannot come again, as the backend does."""

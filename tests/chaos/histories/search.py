@@ -1,0 +1,67 @@
+"""Looking for a history that breaks a claim; the shortest one is returned as Python that makes it.
+
+The seed decides the histories, so the same seed finds the same again.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import structlog
+from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
+from hypothesis.reporting import with_reporter
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.chaos.histories.clock import ServerWithClock, production_reads
+from tests.chaos.histories.machine import histories
+from tests.chaos.histories.process import over_wires
+from tests.chaos.histories.sabotage import without
+
+STEPS = 25
+"""What may happen in one history, at most."""
+
+
+def search(count: int, start: int, protection: str = "", *, shorten: bool = True) -> str | None:
+    """Return the history that breaks a claim, and which claim; None where none of `count` does.
+
+    Args:
+        count: histories to try.
+        start: the seed; decides which.
+        protection: what the production code is to work without, of `sabotage.PROTECTIONS`.
+        shorten: whether to look for the shortest one that fails.
+    """
+    phases = [Phase.generate, *([Phase.shrink] if shorten else [])]
+    asked = settings(
+        max_examples=count,
+        stateful_step_count=STEPS,
+        phases=phases,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+        verbosity=Verbosity.normal,
+    )
+    with ExitStack() as stack:
+        stack.enter_context(quiet())
+        server = stack.enter_context(ServerWithClock())
+        stack.enter_context(production_reads(server.clock))
+        stack.enter_context(over_wires())
+        stack.enter_context(without(protection))
+        # Hypothesis' own lines repeat what its exception says.
+        stack.enter_context(with_reporter(lambda _: None))
+        try:
+            run_state_machine_as_test(seed(start)(histories(server)), settings=asked)
+        except (AssertionError, ExceptionGroup) as broken:
+            return os.linesep.join([str(broken), "", *getattr(broken, "__notes__", [])])
+    return None
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the lines that the production code logs to itself."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
