@@ -34,7 +34,7 @@ help: ## List every target
 demo: ## Run the whole stack here with an offline Telegram: no token, no Docker, no root
 	@$(RUN) -m demo
 
-tests: ## Run the test suites [suite=tg_bot|backend|telegram_sim|shared|infra|demo|docker|chaos|integration|e2e|deploy]
+tests: ## Run the test suites [suite=tg_bot|backend|telegram_sim|shared|infra|demo|upstream|docker|chaos|integration|e2e|deploy]
 	@$(RUN) -m infra.dev.suites $(suite)
 
 chaos: ## Kill every part under load and check that nothing is lost [minutes=60] [seed=N]

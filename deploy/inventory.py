@@ -130,6 +130,10 @@ def _file(data: Mapping[str, Any], name: str) -> str:
     return str(expanded(data[name])) if data.get(name) else ""
 
 
+def _is_port(value: object) -> bool:
+    return isinstance(value, int) and 0 < value < 1 << 16
+
+
 def _host(path: Path, environment: str, entry: object, common: Mapping[str, Any]) -> Host:
     name, own = entry if isinstance(entry, tuple) and len(entry) == 2 else (entry, {})  # noqa: PLR2004 - name and data
     if not isinstance(name, str) or not isinstance(own, dict):
@@ -139,6 +143,9 @@ def _host(path: Path, environment: str, entry: object, common: Mapping[str, Any]
         raise ConfigError(
             f"{path}: host {name} has {unknown[0]!r}; known are: {', '.join(sorted(KNOWN))}"
         )
+    ports = data.get("firewall_ports", [])
+    if not isinstance(ports, list | tuple) or not all(_is_port(one) for one in ports):
+        raise ConfigError(f"{path}: firewall_ports of {name} is {ports!r}, not a list of ports")
     every, keep = data.get("backup_every", ""), data.get("backup_keep", KEEP)
     if every not in {"", *EVERY}:
         raise ConfigError(f"{path}: backup_every of {name} is {every!r}, not {', '.join(EVERY)}")

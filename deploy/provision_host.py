@@ -12,7 +12,7 @@ from pyinfra.context import host
 from pyinfra.facts.server import Command
 from pyinfra.operations import apt, files, server, systemd
 
-from deploy import scheduled, server_files
+from deploy import firewall, scheduled, server_files
 
 USER = host.data.deploy_user
 ROOT = host.data.root
@@ -96,21 +96,23 @@ if SYSTEMD:
 elif told("docker version >/dev/null 2>&1 && echo yes || echo no") == "no":
     server.shell(name="Start Docker", commands=[server_files.START_DOCKER], **SUDO)
 
-script = server_files.firewall(tuple(host.data.firewall_ports))
-put("Write the firewall", server_files.FIREWALL_PATH, script, "755")
-digest = server_files.digest(script)
+# Where sshd listens by its settings, and where it has let us in.
+words = f"{told(server_files.SSH_PORTS)} {host.get_fact(Command, server_files.OUR_SSH_PORT) or ''}"
+ssh = [int(word) for word in words.split() if word.isdecimal()]
+script = firewall.program(host.data.firewall_ports, ssh)
+put("Write the firewall", firewall.PATH, script, "755")
 # The rules are looked at before the deploy: a host without the script has none.
-checks = f"{server_files.FIREWALL_PATH} check {digest}"
+checks = f"{firewall.PATH} check {server_files.digest(script)}"
 if told(f"{checks} >/dev/null 2>&1 && echo yes || echo no") == "no":
     server.shell(
         name="Close every port but those that are wanted",
-        commands=[f"{server_files.FIREWALL_PATH} apply {digest}"],
+        commands=[f"{firewall.PATH} apply"],
         **SUDO,
     )
 
 keep = json.dumps({"keep": int(host.data.backup_keep)}) + "\n"
 put("Say how many backups are kept", f"{ROOT}/backup.json", keep)
-wanted = scheduled.files(ROOT, digest, host.data.backup_every, systemd=SYSTEMD)
+wanted = scheduled.files(ROOT, host.data.backup_every, systemd=SYSTEMD)
 written = [put(f"Do by itself: {path}", path, text) for path, text in wanted.items()]
 if SYSTEMD:
     systemd.daemon_reload(

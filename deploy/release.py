@@ -13,9 +13,10 @@ import yaml
 from deploy.errors import ConfigError
 from deploy.smoke import smoke
 from infra.stack import Plan, Service
+from infra.stack.acl import OPERATOR
 from infra.stack.addresses import POSTGRES_USER
 from infra.stack.containers import DATA_FOLDERS
-from infra.stack.secrets import secret_files
+from infra.stack.secrets import DATABASE_USER, MOUNT, password_of, secret_files
 
 Json = dict[str, Any]
 VARIABLE = re.compile(r"\$\$|\$\{(\w+)(?::-([^}]*))?\}")
@@ -92,7 +93,9 @@ def make_release(sources: Sources, *, now: str, who: str) -> Release:
         "services": services,
         "secrets": {one: f"{one}.{marks[one]}" for one in sorted(mounted)},
         "smoke": smoke(sources.plan, sources.forgetful),
+        "redis": _redis(sources.plan),
         "database": {"user": POSTGRES_USER, "name": sources.plan.project},
+        "streams": {one.name: list(one.subscribers) for one in sources.plan.events},
         "files": {"compose.yml": hashlib.sha256(text.encode()).hexdigest()},
     }
     content = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -193,6 +196,20 @@ def _service(sources: Sources, name: str) -> Json:
     handover = "replace" if alone else DEFAULT_HANDOVER
     replicas = own[name].replicas if name in own else 1
     return {"image": sources.images[name], "data": data, "handover": handover, "replicas": replicas}
+
+
+def _redis(plan: Plan) -> Json | None:
+    """Return what asking Redis as its operator takes, and whose its data is and where."""
+    part = next((one for one in plan.infrastructure if one.type == "redis"), None)
+    if part is None:
+        return None
+    return {
+        "service": part.name,
+        "operator": OPERATOR,
+        "password": f"{MOUNT}/{password_of(part, OPERATOR)}",
+        "folder": DATA_FOLDERS["redis"],
+        "user": DATABASE_USER,
+    }
 
 
 def _has_port(service: Service) -> bool:

@@ -3,7 +3,7 @@
 The words for how often are those that cron and systemd share.
 """
 
-from deploy.server_files import FIREWALL_PATH
+from deploy import firewall
 
 EVERY = ("hourly", "daily", "weekly", "monthly")
 CRON_PATH = "/etc/cron.d/herald"
@@ -40,31 +40,30 @@ STOP_BACKUPS = (
 START_CRON = "pgrep -x cron >/dev/null || cron"
 
 
-def files(root: str, rules: str, every: str, *, systemd: bool) -> dict[str, str]:
+def files(root: str, every: str, *, systemd: bool) -> dict[str, str]:
     """Return the files that are to be there, text by path.
 
     Args:
         root: The project's folder.
-        rules: The digest of the firewall's rules.
         every: How often data is backed up, one of EVERY; empty for never.
         systemd: Whether systemd runs services here; otherwise cron does.
     """
-    return units(root, rules, every) if systemd else {CRON_PATH: cron(root, rules, every)}
+    return units(root, every) if systemd else {CRON_PATH: cron(root, every)}
 
 
-def works(root: str, rules: str) -> dict[str, str]:
+def works(root: str) -> dict[str, str]:
     """Return what is done, as command lines."""
     agent = f"/usr/bin/python3 {root}/agent.pyz --root {root}"
     return {
-        "firewall": f"{FIREWALL_PATH} apply {rules}",
+        "firewall": f"{firewall.PATH} boot",
         "recover": f"{agent} --who boot recover",
         "backup": f"{agent} --who timer backup --wait",
     }
 
 
-def cron(root: str, rules: str, every: str) -> str:
+def cron(root: str, every: str) -> str:
     """Return a file for /etc/cron.d; a backup is made only once a release has run."""
-    work = works(root, rules)
+    work = works(root)
     lines = [
         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         f"@reboot root {work['firewall']}",
@@ -75,9 +74,9 @@ def cron(root: str, rules: str, every: str) -> str:
     return "\n".join([*lines, ""])
 
 
-def units(root: str, rules: str, every: str) -> dict[str, str]:
+def units(root: str, every: str) -> dict[str, str]:
     """Return systemd's units; the last word of a path is what is to be enabled."""
-    work = works(root, rules)
+    work = works(root)
     order = {
         "firewall": "Before=docker.service\n",
         "recover": f"After=docker.service\nConditionPathExists={root}/agent.pyz\n",

@@ -64,7 +64,9 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin no
 """
-FIREWALL_PATH = "/usr/local/sbin/herald-firewall"
+# `sshd -T` wants the folder of a daemon that runs.
+SSH_PORTS = "mkdir -p /run/sshd; sshd -T | awk '$1 == \"port\" {print $2}'"
+OUR_SSH_PORT = 'echo "${SSH_CONNECTION##* }"'
 # A process of its own that outlives the connection; where no init system keeps services.
 START_DOCKER = (
     "rm -f /var/run/docker.pid; setsid nohup dockerd >>/var/log/dockerd.log 2>&1 </dev/null & "
@@ -90,63 +92,3 @@ def swap(megabytes: int) -> str:
         "swapon /swapfile && (grep -q '^/swapfile ' /etc/fstab || "
         "echo '/swapfile none swap sw 0 0' >>/etc/fstab)"
     )
-
-
-def firewall(ports: tuple[int, ...]) -> str:
-    """Return the program that closes every port but SSH's and some others, for both IP versions.
-
-    Docker's published ports bypass INPUT: DOCKER-USER, which Docker leaves to the administrator,
-    holds them to the same rule (docs.docker.com/engine/network/packet-filtering-firewalls).
-    Each chain is replaced in one step, so that no packet meets half a rule set.
-    """
-    return FIREWALL.replace("@PORTS@", " ".join(str(port) for port in sorted(set(ports))))
-
-
-FIREWALL = """\
-#!/bin/sh
-# Closes every port but SSH's and those listed; herald-firewall apply|check DIGEST
-set -eu
-mark="herald-$2"
-ports="$(sshd -T 2>/dev/null | awk '$1 == "port" {print $2}') @PORTS@"
-
-rules() { # $1: icmp's name
-    echo '*filter'
-    echo ':HERALD-INPUT - [0:0]'
-    echo ':DOCKER-USER - [0:0]'
-    echo "-A HERALD-INPUT -m comment --comment $mark -i lo -j ACCEPT"
-    echo '-A HERALD-INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT'
-    echo "-A HERALD-INPUT -p $1 -j ACCEPT"
-    for port in $ports; do
-        echo "-A HERALD-INPUT -p tcp --dport $port -j ACCEPT"
-    done
-    echo '-A HERALD-INPUT -j DROP'
-    known='-m conntrack --ctstate RELATED,ESTABLISHED'
-    echo "-A DOCKER-USER -m comment --comment $mark $known -j RETURN"
-    for outside in $outsides; do
-        for port in @PORTS@; do
-            echo "-A DOCKER-USER -i $outside -p tcp -m conntrack --ctorigdstport $port -j RETURN"
-        done
-        echo "-A DOCKER-USER -i $outside -j DROP"
-    done
-    echo '-A DOCKER-USER -j RETURN'
-    echo COMMIT
-}
-
-outsides="$(ls /sys/class/net | grep -vE '^(lo|docker[0-9]+|br-.*|veth.*)$' || :)"
-for family in iptables:icmp ip6tables:icmpv6; do
-    tables="${family%%:*}"
-    case "$1" in
-    apply)
-        rules "${family##*:}" | "$tables-restore" --wait --noflush
-        "$tables" --wait -C INPUT -j HERALD-INPUT 2>/dev/null ||
-            "$tables" --wait -I INPUT 1 -j HERALD-INPUT
-        ;;
-    check)
-        "$tables" --wait -C INPUT -j HERALD-INPUT
-        for chain in HERALD-INPUT DOCKER-USER; do
-            "$tables" --wait -S "$chain" | grep -q -- "$mark"
-        done
-        ;;
-    esac
-done
-"""

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from infra.stack import Plan
+from infra.stack import Plan, Variable
 
 EVENT = "command_received"
 CODE = """\
@@ -11,8 +11,8 @@ import asyncio, os, pathlib, sys
 from datetime import UTC, datetime
 from shared.generated.events import broker, command_received, publish_command_received
 from shared.generated.schemas import CommandReceived
-file = os.environ.get("REDIS_URL_FILE")
-url = pathlib.Path(file).read_text().strip() if file else os.environ["REDIS_URL"]
+file = os.environ.get("@URL@_FILE")
+url = pathlib.Path(file).read_text().strip() if file else os.environ["@URL@"]
 async def main():
     await broker.connect(url, source="/deploy")
     event = CommandReceived(command="/smoke", args=[], user_id=1, timestamp=datetime.now(UTC))
@@ -32,6 +32,19 @@ def forget(service: str) -> list[str]:
     return ["python", "-m", f"{service}.forget"]
 
 
+def url_of_redis(plan: Plan, service: str) -> Variable | None:
+    """Return the variable from which a service knows where Redis is; None where it has none."""
+    names = {part.name for part in plan.infrastructure if part.type == "redis"}
+    return next(
+        (
+            one
+            for one in plan.service(service).env
+            if one.reference and one.reference.attribute == "url" and one.reference.target in names
+        ),
+        None,
+    )
+
+
 def smoke(plan: Plan, forgetful: Collection[str]) -> dict[str, Any] | None:
     """Return what the agent needs for the smoke test; None where the stack has no such event.
 
@@ -41,18 +54,18 @@ def smoke(plan: Plan, forgetful: Collection[str]) -> dict[str, Any] | None:
             it is seen only that they have consumed it.
     """
     event = next((one for one in plan.events if one.name == EVENT), None)
-    parts = {part.type: part.name for part in plan.infrastructure}
-    if event is None or not event.subscribers or "redis" not in parts:
+    if event is None or not event.subscribers:
         return None
     # The service that publishes and nothing else: the one whose events come from outside.
     publishers = [one for one in event.publishers if one not in event.subscribers]
-    if not publishers:
+    url = url_of_redis(plan, publishers[0]) if publishers else None
+    if url is None or url.reference is None:
         return None
     return {
         "publisher": publishers[0],
         "groups": list(event.subscribers),
         "stream": event.name,
-        "redis": parts["redis"],
-        "code": CODE,
+        "redis": url.reference.target,
+        "code": CODE.replace("@URL@", url.name),
         "forget": {name: forget(name) for name in event.subscribers if name in forgetful},
     }

@@ -129,7 +129,10 @@ def url_of(sim: Service) -> str:
 
 
 def bot(redis_url: str, telegram_url: str, backend_url: str = "http://127.0.0.1:1") -> Service:
-    """Return a bot that polls a simulator; its health port is a free one."""
+    """Return a bot that polls a simulator; its health port is a free one.
+
+    Tests write at the speed of a machine, so it has no quota for a sender.
+    """
     return Service(
         "tg_bot",
         TELEGRAM_BOT_TOKEN=TOKEN,
@@ -137,6 +140,8 @@ def bot(redis_url: str, telegram_url: str, backend_url: str = "http://127.0.0.1:
         REDIS_URL=redis_url,
         API_BASE_URL=backend_url,
         HEALTH_PORT=str(free_port()),
+        MESSAGES_PER_MINUTE="0",
+        BYTES_PER_DAY="0",
         LOG_FORMAT="json",
     )
 

@@ -13,6 +13,7 @@ import contextlib
 import socket
 import struct
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -24,11 +25,15 @@ LINGER_NOT = struct.pack("ii", 1, 0)
 
 @dataclass(slots=True)
 class Strike:
-    """What is done to the next commands that contain some bytes; `done` is set by the last."""
+    """What is done to the next commands that contain some bytes; `done` is set by the last.
+
+    `first` is called before a struck command is passed on.
+    """
 
     kind: str
     containing: bytes
     count: int
+    first: Callable[[], None] = lambda: None
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -70,6 +75,7 @@ class RedisProxy:
         self._strikes: list[Strike] = []
         self._open = asyncio.Event()
         self._open.set()
+        self._mute = False
 
     async def __aenter__(self) -> Self:
         self._listener = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=CHUNK)
@@ -105,6 +111,21 @@ class RedisProxy:
         """Let half of each of the next commands arrive, then reset."""
         return self._add("torn command", count, containing)
 
+    def mute(self) -> None:
+        """Pass commands on and no reply, until `restore`."""
+        self._mute = True
+
+    def mute_from(self, containing: bytes, first: Callable[[], None]) -> Strike:
+        """Be mute from the next such command on; it is done when the server has answered it."""
+        strike = self._add("mute", 1, containing)
+
+        def be_mute() -> None:
+            self.mute()
+            first()
+
+        strike.first = be_mute
+        return strike
+
     def reset_connections(self) -> int:
         """Reset every connection now; return how many there were."""
         connections = list(self._connections)
@@ -119,11 +140,12 @@ class RedisProxy:
         self._open.clear()
 
     def restore(self) -> None:
-        """Work again; connections that were swallowed by the black hole are reset."""
-        if not self._open.is_set():
+        """Work again; connections that were swallowed or lack a reply are reset."""
+        if self._mute or not self._open.is_set():
             for connection in list(self._connections):
                 connection.reset()
             self._open.set()
+        self._mute = False
         self._strikes.clear()
 
     def _add(self, kind: str, count: int, containing: bytes) -> Strike:
@@ -192,13 +214,19 @@ class RedisProxy:
                 connection.reset()
                 self._has_struck(strike)
                 return
-            connection.loses_reply = strike
+            if strike is not None:  # a long command comes in several pieces: keep what struck one
+                strike.first()
+                connection.loses_reply = strike
             connection.to_server.write(data)
             await connection.to_server.drain()
 
     async def _replies(self, connection: _Connection) -> None:
         while data := await connection.from_server.read(CHUNK):
             await self._open.wait()
+            if self._mute:
+                if connection.loses_reply is not None:
+                    connection.loses_reply.done.set()
+                continue
             if connection.loses_reply is not None:
                 connection.reset()
                 self._has_struck(connection.loses_reply)

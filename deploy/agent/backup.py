@@ -18,6 +18,7 @@ from deploy.agent.audit import Audit, utc
 from deploy.agent.files import digest
 from deploy.agent.layout import AgentError, Layout, read_json, sync_folder, write_json
 from deploy.agent.postgres_store import Database
+from deploy.agent.redis_cli import Redis
 from deploy.agent.release import Release
 
 KEEP = 7
@@ -115,7 +116,8 @@ def one_moment(release: Release) -> Iterator[list[tuple[str, str, Save]]]:
     """
     found = {kind: (service, container) for kind, service, container in stores(release)}
     if "postgres" not in found:
-        service, redis = found["redis"]
+        service, container = found["redis"]
+        redis = Redis.of(release, container)
         number, _ = hold(redis, lambda: "")
         yield [(service, FILES["redis"], partial(redis_store.copy, redis, number))]
         return
@@ -125,8 +127,9 @@ def one_moment(release: Release) -> Iterator[list[tuple[str, str, Save]]]:
         saves: list[tuple[str, str, Save]] = []
         begin = partial(postgres_store.snapshot, opened)
         if "redis" in found:
-            number, seen = hold(found["redis"][1], begin)
-            copy = partial(redis_store.copy, found["redis"][1], number)
+            redis = Redis.of(release, found["redis"][1])
+            number, seen = hold(redis, begin)
+            copy = partial(redis_store.copy, redis, number)
             saves.append((found["redis"][0], FILES["redis"], copy))
         else:
             seen = begin()
@@ -134,7 +137,7 @@ def one_moment(release: Release) -> Iterator[list[tuple[str, str, Save]]]:
         yield [*saves, (service, FILES["postgres"], dump)]
 
 
-def hold(redis: str, then: Callable[[], str]) -> tuple[int, str]:
+def hold(redis: Redis, then: Callable[[], str]) -> tuple[int, str]:
     """Have Redis begin a snapshot and do something else before anybody writes to it again.
 
     Returns the number of Redis' snapshot and what the other thing returned.

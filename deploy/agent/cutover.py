@@ -7,7 +7,7 @@ import time
 import uuid
 from pathlib import Path
 
-from deploy.agent import backup, docker, guard, smoke
+from deploy.agent import backup, buried, docker, guard, smoke
 from deploy.agent.audit import Audit
 from deploy.agent.handover import change_hands
 from deploy.agent.journal import Journal, Switch
@@ -97,22 +97,25 @@ def handover(release: Release, before: Release | None, name: str) -> str:
 
 def bring_up(layout: Layout, release: Release, journal: Journal, audit: Audit) -> None:
     """Change every service that differs, then prove that the whole of it works."""
-    before = layout.linked("current")
-    guard.versions(release, Release.load(before) if before else None, journal)
+    current = layout.linked("current")
+    before = Release.load(current) if current else None
+    guard.versions(release, before, journal)
+    buried.remember(release, before, journal)
     data = [one for one in journal.switches if one.old and release.services[one.service]["data"]]
     if data:
         step(layout, journal, audit, "backup", f"backing up before {data[0].service} changes")
-        backup.backup(layout, Release.load(before) if before else release, audit)
+        backup.backup(layout, before or release, audit)
     step(layout, journal, audit, "create")
     release.stack.create({one.service: len(one.old) + one.replicas for one in journal.switches})
     for switch in journal.switches:
+        buried.remember(release, before, journal)
         step(layout, journal, audit, f"switch {switch.service}", f"{switch.service}: switching")
         change_hands(release.project, switch, audit)
     test = release.facts["smoke"]
     journal.smoke = f"smoke-{uuid.uuid4()}" if test else ""
     step(layout, journal, audit, "smoke")
     if test:
-        took = smoke.smoke(release.project, test, journal.smoke)
+        took = smoke.smoke(release, journal.smoke)
         audit.note("smoke", f"smoke test passed ({took:.1f} s)", seconds=round(took, 3))
     journal.phase, journal.smoke = "committed", ""
     step(layout, journal, audit, "commit")

@@ -45,6 +45,7 @@ class Journal:
         step: What was being done last, for people.
         who: Who deploys.
         smoke: The id of the smoke test's event, while traces of it may be left; else empty.
+        letters: By stream, the youngest dead letter there was; None where that is not known.
         switches: The services that change, in the order in which they do.
     """
 
@@ -55,6 +56,7 @@ class Journal:
     phase: str = "begun"
     step: str = ""
     smoke: str = ""
+    letters: dict[str, str] | None = None
     switches: list[Switch] = field(default_factory=list)
 
     def save(self, path: Path) -> None:

@@ -16,6 +16,7 @@ from deploy.agent.files import damaged
 from deploy.agent.health import wait_until_healthy
 from deploy.agent.layout import AgentError, Json, Layout, read_json, remove_durably, write_json
 from deploy.agent.postgres_store import Database
+from deploy.agent.redis_cli import Redis
 from deploy.agent.release import Release
 
 HEALTHY_WITHIN = 120.0
@@ -151,7 +152,8 @@ def put(layout: Layout, release: Release, facts: Json, audit: Audit) -> None:
         postgres_store.prepare(database, folder / FILES["postgres"])
     if "redis" in found:
         audit.note("restoring", "redis: putting the snapshot in place")
-        redis_store.load(release.project, found["redis"], folder / FILES["redis"])
+        redis = Redis.of(release, found["redis"])
+        redis_store.load(release.project, redis, folder / FILES["redis"])
     if database:
         postgres_store.swap(database)
 
@@ -167,7 +169,7 @@ def go_back(layout: Layout, release: Release, facts: Json) -> str:
     for kind, _, container in stores(release):
         if kind == "redis" and "before" in facts:
             before = layout.backups / facts["before"] / FILES["redis"]
-            redis_store.load(release.project, container, before)
+            redis_store.load(release.project, Redis.of(release, container), before)
     start(release, facts["ran"])
     remove_durably(layout.restoring)
     return "today's data is in place"

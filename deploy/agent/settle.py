@@ -2,7 +2,7 @@
 
 import time
 
-from deploy.agent import docker, prune, smoke
+from deploy.agent import buried, docker, prune, smoke
 from deploy.agent.audit import Audit
 from deploy.agent.handover import put_back
 from deploy.agent.health import UnhealthyError
@@ -10,6 +10,7 @@ from deploy.agent.journal import Journal, Switch
 from deploy.agent.layout import RAN, AgentError, Layout
 from deploy.agent.lock import CUT_OVER, flock
 from deploy.agent.release import Release
+from deploy.agent.stack import let_networks_out
 
 ENGINE_WITHIN = 120.0
 UNDO_TRIES = 3
@@ -61,6 +62,7 @@ def undo(layout: Layout, journal: Journal, audit: Audit) -> None:
         raise AgentError(f"not all is undone: {problems[0]}; mend it, then deploy again")
     if not forgotten and not forget_smoke(layout, journal):
         audit.note("smoke", f"the smoke test's event {journal.smoke} was left behind")
+    buried.give_back(layout, journal, audit)
     close(layout)
 
 
@@ -92,7 +94,7 @@ def forget_smoke(layout: Layout, journal: Journal) -> bool:
         return True
     try:
         release = Release.load(layout.release(journal.release))
-        smoke.tidy(release.project, release.facts["smoke"], journal.smoke)
+        smoke.tidy(release, journal.smoke)
     except AgentError:
         return False
     return True
@@ -153,6 +155,7 @@ def start_stopped(layout: Layout, audit: Audit) -> None:
         return
     wait_for_engine()
     release = Release.load(folder)
+    let_networks_out()
     for one in docker.containers(release.project):
         if one.service in release.services and one.status in {"created", "exited"}:
             docker.start(one.id)

@@ -8,48 +8,35 @@ import json
 import time
 
 from deploy.agent import docker
+from deploy.agent.buried import order
 from deploy.agent.layout import AgentError, Json
+from deploy.agent.redis_cli import Redis, running
+from deploy.agent.release import Release
 
 WITHIN = 30.0
-OPERATOR = (
-    'REDISCLI_AUTH="$(cat /run/secrets/REDIS_OPERATOR_PASSWORD)" '
-    'exec redis-cli --user operator --no-auth-warning --json "$@"'
-)
 
 
-def smoke(project: str, test: Json, event: str) -> float:
+def smoke(release: Release, event: str) -> float:
     """Send one event through and remove it; return how many seconds that took.
 
     Args:
-        project: The Compose project.
-        test: What the release says about its smoke test.
+        release: It says how it is tested.
         event: The id of the event; whoever undoes a failed test removes it with `tidy`.
 
     Raises:
         AgentError: It did not arrive, or not once.
     """
-    redis = running(project, test["redis"])
+    test: Json = release.facts["smoke"]
+    redis = Redis.of(release)
     began = time.monotonic()
-    entry = publish(running(project, test["publisher"]), test["code"], event)
+    entry = publish(running(release.project, test["publisher"]), test["code"], event)
     seen(redis, test["stream"], entry, event)
     for group in test["groups"]:
         wait_until_consumed(redis, test["stream"], group, entry)
-    for service, times in tidy(project, test, event).items():
+    for service, times in tidy(release, event).items():
         if times != 1:
             raise AgentError(f"smoke test: the event counted {times} times at {service}, not once")
     return time.monotonic() - began
-
-
-def running(project: str, service: str) -> str:
-    """Return the newest running container of a service.
-
-    Raises:
-        AgentError: None runs.
-    """
-    there = [one for one in docker.containers(project) if one.service == service and one.running]
-    if not there:
-        raise AgentError(f"smoke test: {service} does not run")
-    return max(there, key=lambda one: one.started).id
 
 
 def publish(container: str, code: str, event: str) -> str:
@@ -61,32 +48,25 @@ def publish(container: str, code: str, event: str) -> str:
         raise AgentError(f"smoke test: the event could not be published: {error}") from None
 
 
-def redis_cli(container: str, *arguments: str) -> object:
-    """Ask Redis as its operator."""
-    return json.loads(
-        docker.run("docker", "exec", container, "sh", "-c", OPERATOR, "sh", *arguments)
-    )
-
-
-def seen(redis: str, stream: str, entry: str, event: str) -> None:
+def seen(redis: Redis, stream: str, entry: str, event: str) -> None:
     """Read the stream as any client would, from just before the entry."""
     milliseconds, _, sequence = entry.partition("-")
     before = f"{milliseconds}-{int(sequence) - 1}" if int(sequence) else f"{int(milliseconds) - 1}"
-    told = redis_cli(redis, "XREAD", "COUNT", "1", "STREAMS", stream, before)
+    told = redis.ask("XREAD", "COUNT", "1", "STREAMS", stream, before)
     if event not in json.dumps(told):
         raise AgentError(f"smoke test: XREAD of {stream} does not show the event")
 
 
-def wait_until_consumed(redis: str, stream: str, group: str, entry: str) -> None:
+def wait_until_consumed(redis: Redis, stream: str, group: str, entry: str) -> None:
     """Wait until the group has read the entry and acknowledged it."""
     deadline = time.monotonic() + WITHIN
     while True:
-        groups = redis_cli(redis, "XINFO", "GROUPS", stream)
+        groups = redis.ask("XINFO", "GROUPS", stream)
         last = next(
             (one["last-delivered-id"] for one in as_objects(groups) if one["name"] == group), "0-0"
         )
-        if order(last) >= order(entry) and not redis_cli(
-            redis, "XPENDING", stream, group, entry, entry, "1"
+        if order(last) >= order(entry) and not redis.ask(
+            "XPENDING", stream, group, entry, entry, "1"
         ):
             return
         if time.monotonic() > deadline:
@@ -105,30 +85,27 @@ def as_objects(groups: object) -> list[Json]:
     ]
 
 
-def order(entry: str) -> tuple[int, int]:
-    """Return an entry id as numbers that compare."""
-    milliseconds, _, sequence = entry.partition("-")
-    return int(milliseconds), int(sequence or 0)
-
-
-def tidy(project: str, test: Json, event: str) -> dict[str, int]:
+def tidy(release: Release, event: str) -> dict[str, int]:
     """Remove every trace of the event; return how often it had counted, by subscriber.
 
     Raises:
         AgentError: Redis or a subscriber does not answer; something may be left.
     """
-    redis, stream = running(project, test["redis"]), test["stream"]
+    test: Json = release.facts["smoke"]
+    redis, stream = Redis.of(release), test["stream"]
     marker = f"{{{stream}}}:id:{event}"
-    # The marker's text is the entry's id, and behind a tab its source; before there were sources
-    # it was the id alone.
-    told = redis_cli(redis, "GET", marker)
-    entry = told.partition("\t")[0] if isinstance(told, str) else None
+    # The marker's text is the entry's id, and behind a tab the source; a release without sources
+    # writes the id alone.
+    told = redis.ask("GET", marker)
+    entry = told.partition("\t")[0] if isinstance(told, str) else ""
     if entry and not entry.startswith("refused:"):
-        redis_cli(redis, "XDEL", stream, entry)
+        redis.ask("XDEL", stream, entry)
         for group in test["groups"]:
-            redis_cli(redis, "XACK", stream, group, entry)
-    redis_cli(redis, "DEL", marker)
+            redis.ask("XACK", stream, group, entry)
+    redis.ask("DEL", marker)
     return {
-        service: int(docker.run("docker", "exec", running(project, service), *command, event))
+        service: int(
+            docker.run("docker", "exec", running(release.project, service), *command, event)
+        )
         for service, command in test["forget"].items()
     }

@@ -1,11 +1,14 @@
 """A release's Compose file, as the `docker compose` on the host reads it."""
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.agent.docker import run
+
+FIREWALL = "/usr/local/sbin/herald-firewall"
 
 
 @dataclass(frozen=True)
@@ -47,3 +50,15 @@ class Stack:
         only = ("--no-recreate", "--no-build", "--pull", "never")
         if scales:
             self.compose("create", *only, *scaled, *scales)
+            let_networks_out()
+
+
+def let_networks_out() -> None:
+    """Tell the host's firewall of Docker's bridges, where it has the one that provision made.
+
+    It drops what comes from an interface that it does not know. An earlier one wants to be told
+    what its rules are called.
+    """
+    path = Path(FIREWALL)
+    if path.exists():
+        run(FIREWALL, "apply", hashlib.sha256(path.read_bytes()).hexdigest()[:12])

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from infra.dev.environment import ROOT, say
 from infra.stack import Plan, StackError, load_plan
-from infra.stack.addresses import stand_ins
+from infra.stack.addresses import dev_passwords, stand_ins
 
 FILES = ("-f", "infra/compose.base.yml", "-f", "infra/compose.dev.yml")
 COMPOSE = ("docker", "compose", "--project-directory", ".", *FILES)
@@ -49,7 +49,9 @@ def start(plan: Plan) -> int:
         if profile not in known:
             print(f"no profile is called {profile!r}; there are: {', '.join(known)}")
             return os.EX_USAGE
-    variables = stand_ins(plan, "dev", profiles)
+    there = {**read_env_file(), **os.environ}
+    variables = {name: text for name, text in dev_passwords(plan).items() if not there.get(name)}
+    variables |= stand_ins(plan, "dev", profiles)
     missing = missing_variables(plan, profiles, variables)
     if missing:
         names = " and ".join(missing)

@@ -69,6 +69,17 @@ def steps() -> list[Step]:
             ),
         ),
         Step(
+            "zizmor",
+            ("zizmor", "--offline", "--quiet", *tracked(".github/workflows/*.yml")),
+        ),
+        Step(
+            "dependabot",
+            (
+                *("check-jsonschema", "--builtin-schema", "vendor.dependabot"),
+                ".github/dependabot.yml",
+            ),
+        ),
+        Step(
             "compose-lint",
             ("compose-lint", "check", "--fail-on", "low", *tracked("infra/compose.*.yml")),
         ),

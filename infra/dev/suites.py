@@ -49,6 +49,7 @@ KNOWN = (
     Suite("shared", "tests/shared"),
     Suite("infra", "tests/infra"),
     Suite("demo", "tests/demo"),
+    Suite("upstream", "tests/upstream"),
     Suite("tg_bot", "services/tg_bot/tests"),
     Suite("telegram_sim", "services/telegram_sim/tests"),
     Suite("backend", "services/backend/tests", needs_docker=True),

@@ -13,7 +13,8 @@ that who adds to a stream or to dead letters may cut them too.
 from collections.abc import Mapping
 from hashlib import sha256
 
-from infra.stack.plan import Infrastructure, Plan, Service
+from infra.stack.addresses import open_password
+from infra.stack.plan import Infrastructure, Overlay, Plan, Service
 from shared.keys import (
     beside,
     buried_of,
@@ -22,7 +23,7 @@ from shared.keys import (
     replayed_of,
 )
 
-NOBODY = "user default off resetpass ~* &* +@all"
+NOBODY: tuple[str, ...] = ("default", "off", "resetpass", "~*", "&*", "+@all")
 """Nobody can be the default user, but Redis reads its append-only file with that user's rights.
 Without them it leaves out whatever a script or a transaction wrote, and only its log says so
 (github.com/redis/redis/issues/14541, github.com/valkey-io/valkey/issues/3983)."""
@@ -53,10 +54,26 @@ def acl_file(plan: Plan, redis: Infrastructure, passwords: Mapping[str, str]) ->
         redis: the Redis whose users they are.
         passwords: password by user name; only its SHA-256 is in the text.
     """
-    users = {service.name: rules(service) for service in plan.services if uses(service, redis)}
-    users[OPERATOR] = ("~*", "&*", "+@all")
-    lines = [f"user {name} on {_hashed(passwords[name])} {' '.join(users[name])}" for name in users]
-    return "\n".join([NOBODY, *lines]) + "\n"
+    lines = [NOBODY]
+    lines += [
+        (user, "on", _hashed(passwords[user]), *allowed)
+        for user, allowed in _users(plan, redis, "prod").items()
+    ]
+    return "".join(f"user {' '.join(line)}\n" for line in lines)
+
+
+def acl_arguments(plan: Plan, redis: Infrastructure, overlay: Overlay) -> tuple[str, ...]:
+    """Return the same users as arguments of redis-server, for overlays that keep no secrets."""
+    users = _users(plan, redis, overlay).items()
+    password = f">{open_password(redis)}"
+    lines = [NOBODY, *((user, "on", password, *allowed) for user, allowed in users)]
+    return tuple(word for line in lines for word in ("--user", *line))
+
+
+def _users(plan: Plan, redis: Infrastructure, overlay: Overlay) -> dict[str, tuple[str, ...]]:
+    """Return what each user of a Redis may do, as ACL rules."""
+    services = (one for one in plan.services if overlay in one.overlays and uses(one, redis))
+    return {one.name: rules(one) for one in services} | {OPERATOR: ("~*", "&*", "+@all")}
 
 
 def uses(service: Service, redis: Infrastructure) -> bool:

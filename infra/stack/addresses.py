@@ -7,11 +7,16 @@ from infra.stack.plan import Infrastructure, Overlay, Plan, Reference, Service
 POSTGRES_USER = "herald"
 
 
-def in_compose(plan: Plan, reference: Reference) -> str:
-    """Return the value of a reference as a container sees it.
+def in_compose(plan: Plan, reference: Reference, reader: str = "") -> str:
+    """Return the value of a reference as a container sees it outside prod.
 
     A password is no part of the result but a Compose variable in its place, such as
     `${POSTGRES_PASSWORD:-}`.
+
+    Args:
+        plan: the stack.
+        reference: whose address it is.
+        reader: the service whose variable it is; its user at Redis.
     """
     target = find(plan, reference.target)
     simple = {
@@ -23,15 +28,34 @@ def in_compose(plan: Plan, reference: Reference) -> str:
     }
     if reference.attribute in simple:
         return simple[reference.attribute] + reference.path
-    authority = f"{credentials(target)}{target.name}:{target.port}"
+    authority = f"{credentials(target, reader)}{target.name}:{target.port}"
     return f"{reference.scheme}://{authority}{database(plan, target)}{reference.path}"
 
 
-def credentials(target: Service | Infrastructure) -> str:
+def credentials(target: Service | Infrastructure, reader: str) -> str:
     """Return `user:password@` where the target asks for one."""
+    if isinstance(target, Infrastructure) and target.type == "redis" and reader:
+        return f"{reader}:{open_password(target)}@"
     if isinstance(target, Infrastructure) and target.type == "postgres":
         return f"{POSTGRES_USER}:${{{target.variables[0].name}:-}}@"
     return ""
+
+
+def password_variable(redis: Infrastructure) -> str:
+    """Return the name of the variable that holds the password of a Redis' users outside prod."""
+    return f"{redis.name.upper()}_PASSWORD"
+
+
+def open_password(redis: Infrastructure) -> str:
+    """Return that password as Compose interpolates it."""
+    return f"${{{password_variable(redis)}:-}}"
+
+
+def dev_passwords(plan: Plan) -> dict[str, str]:
+    """Return passwords of the infrastructure that do on a developer's machine, by variable."""
+    names = [one.name for part in plan.infrastructure for one in part.variables]
+    names += [password_variable(part) for part in plan.infrastructure if part.type == "redis"]
+    return dict.fromkeys(names, f"{plan.project}-dev")
 
 
 def database(plan: Plan, target: Service | Infrastructure) -> str:
@@ -56,8 +80,7 @@ def stand_ins(plan: Plan, overlay: Overlay, profiles: Iterable[str] = ()) -> dic
     tests the infrastructure has a throw-away password. The demo, which has addresses of its own,
     reads `provides` instead.
     """
-    infrastructure = plan.infrastructure if overlay == "tests" else ()
-    passwords = {one.name: "tests-only" for part in infrastructure for one in part.variables}
+    passwords = dev_passwords(plan) if overlay == "tests" else {}
     return passwords | {
         provided.name: (
             in_compose(plan, provided.reference) if provided.reference else provided.value or ""

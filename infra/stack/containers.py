@@ -11,7 +11,8 @@
 from dataclasses import replace
 from typing import get_args
 
-from infra.stack.acl import OPERATOR
+from infra.stack.acl import OPERATOR, acl_arguments
+from infra.stack.addresses import POSTGRES_USER, open_password
 from infra.stack.compose import Build, ComposeFile, Container, Network
 from infra.stack.networks import EGRESS, PUBLISHED, Networks, ports
 from infra.stack.plan import Health, Infrastructure, Overlay, Plan, Service
@@ -153,7 +154,7 @@ class _Overlay:
             image=self._image(part.name),
             build=self._build("infra/images", "Dockerfile", part.type),
             command=self._redis_command(part) if redis else (),
-            environment=() if redis else self._values.of_postgres(part),
+            environment=self._redis_environment(part) if redis else self._values.of_postgres(part),
             depends_on=(),
             profiles=(),
             ports=ports(part.published.get(self._overlay, ())),
@@ -177,7 +178,9 @@ class _Overlay:
         )
 
     def _redis_command(self, part: Infrastructure) -> tuple[str, ...]:
-        users = ("--aclfile", f"{MOUNT}/{users_file(part)}") if self._overlay == "prod" else ()
+        users: tuple[str, ...] = ("--aclfile", f"{MOUNT}/{users_file(part)}")
+        if self._overlay != "prod":
+            users = acl_arguments(self._plan, part, self._overlay)
         return (
             "redis-server",
             *("--appendonly", "yes", "--appendfsync", part.persistence),
@@ -186,9 +189,19 @@ class _Overlay:
             *users,
         )
 
+    def _redis_environment(self, part: Infrastructure) -> tuple[tuple[str, str], ...]:
+        """Return what lets `redis-cli --user operator` in; in prod the password is a file."""
+        return () if self._overlay == "prod" else (("REDISCLI_AUTH", open_password(part)),)
+
     def _health(self, part: Infrastructure) -> Health:
-        """Return the health check; in prod Redis answers nobody without a password."""
-        if part.type != "redis" or self._overlay != "prod":
+        """Return the health check; it logs in as somebody who is there.
+
+        A user or database that PostgreSQL does not know is a FATAL in its log each time.
+        """
+        if part.type == "postgres":
+            who = ("--username", POSTGRES_USER, "--dbname", self._plan.project)
+            return replace(part.health, command=(*part.health.command, *who))
+        if self._overlay != "prod":
             return part.health
         password = f"{MOUNT}/{password_of(part, OPERATOR)}"
         ask = f'REDISCLI_AUTH="$(cat {password})" redis-cli --user {OPERATOR} ping'

@@ -30,7 +30,7 @@ INFRASTRUCTURE = {
         scheme="redis",
         # `redis-cli ping` exits with 0 whatever the answer is, LOADING and MISCONF too.
         health=Health(
-            command=("sh", "-c", '[ "$(redis-cli ping)" = PONG ]'),
+            command=("sh", "-c", '[ "$(redis-cli --user operator ping)" = PONG ]'),
             interval="2s",
             retries=30,
             start_period="60s",

@@ -65,14 +65,17 @@ def _service(plan: Plan, found: Service, written: frozenset[str]) -> Iterator[Ro
     files = mounted(plan)
     for variable in found.env:
         secret = files.get((found.name, variable.name))
-        yield f"env {variable.name}", *_variable(plan, variable, secret.path if secret else "")
+        yield (
+            f"env {variable.name}",
+            *_variable(plan, found, variable, secret.path if secret else ""),
+        )
     for event in found.publishes:
         yield "publishes", event, "services.yml"
     for event in found.subscribes:
         yield "subscribes", event, "services.yml"
     for redis in plan.infrastructure:
         if redis.type == "redis" and uses(found, redis):
-            yield "redis user", " ".join(rules(found)), "from publishes and subscribes (prod)"
+            yield "redis user", " ".join(rules(found)), "from publishes and subscribes"
     yield from _reach(plan, found)
     yield from _protection(found)
 
@@ -109,12 +112,12 @@ def _limits(part: Infrastructure, origin: str) -> Iterator[Row]:
         yield "resources", f"{item.name} {getattr(part.resources, item.name)}", origin
 
 
-def _variable(plan: Plan, variable: Variable, file: str) -> tuple[str, str]:
+def _variable(plan: Plan, found: Service, variable: Variable, file: str) -> tuple[str, str]:
     line = f"services.yml:{variable.line}" if variable.line else "brought by its type"
     in_prod = f"; in prod {variable.name}_FILE={file}" if file else ""
     if variable.reference:
         origin = f"from {variable.reference.target}.{variable.reference.attribute}"
-        return in_compose(plan, variable.reference) + in_prod, f"{origin} ({line})"
+        return in_compose(plan, variable.reference, found.name) + in_prod, f"{origin} ({line})"
     if variable.secret:
         return f"(secret){in_prod}", f".env ({line})"
     if variable.kind == "required":

@@ -46,18 +46,19 @@ def table(plan: Plan, service: Service) -> str:
         return "It reads no variables.\n"
     lines = ["| variable | value | what it is for |", "| --- | --- | --- |"]
     lines += [
-        f"| `{one.name}` | {_value(plan, one)} | {_cell(one.description)} |" for one in service.env
+        f"| `{one.name}` | {_value(plan, service, one)} | {_cell(one.description)} |"
+        for one in service.env
     ]
     return "\n".join(lines) + "\n"
 
 
-def _value(plan: Plan, variable: Variable) -> str:
+def _value(plan: Plan, service: Service, variable: Variable) -> str:
     if variable.secret:
         return f"secret; in prod the file that `{variable.name}_FILE` names"
     if variable.kind == "required":
         return "set by whoever runs the stack"
     if variable.reference:
-        shown = in_compose(plan, variable.reference)
+        shown = in_compose(plan, variable.reference, service.name)
         return f"`{_cell(shown)}`, from {variable.reference.target}"
     shown = f"`{_cell(variable.value)}`" if variable.value else "empty"
     return f"{shown} by default" if variable.kind == "default" else shown

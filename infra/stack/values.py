@@ -50,19 +50,19 @@ class Values:
 
     def _value(self, service: Service, variable: Variable) -> str:
         if self._provided.get(variable.name, service.name) != service.name:
-            return f"${{{variable.name}:-{self._usual(variable)}}}"
+            return f"${{{variable.name}:-{self._usual(service, variable)}}}"
         if variable.kind in {"value", "from"}:
-            return self._usual(variable)
+            return self._usual(service, variable)
         if variable.kind == "required" and self._overlay == "prod":
             return f"${{{variable.name}:?set {variable.name} in .env}}"
         return f"${{{variable.name}:-{literal(variable.value or '')}}}"
 
-    def _usual(self, variable: Variable) -> str:
+    def _usual(self, service: Service, variable: Variable) -> str:
         """Return the value of a variable that nobody sets and no stand-in provides."""
         reference = variable.reference
         if reference is None or reference.target in self._absent:
             return literal(variable.value or "")
-        return in_compose(self._plan, reference)
+        return in_compose(self._plan, reference, service.name)
 
 
 def literal(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from infra.stack.addresses import dev_passwords, password_variable
 from infra.stack.plan import Plan, Variable
 
 
@@ -73,13 +74,16 @@ def _title(plan: Plan, name: str) -> str:
 
 def _passwords(plan: Plan, name: str) -> tuple[Setting, ...]:
     part = next(found for found in plan.infrastructure if found.name == name)
+    whose = {one.name: one.description for one in part.variables}
+    if part.type == "redis":
+        whose[password_variable(part)] = "Password of each of its users: letters and digits."
     return tuple(
         Setting(
-            variable.name,
-            f"{variable.description} Any will do on a developer's machine.",
+            variable,
+            f"{description} Any will do on a developer's machine.",
             (name,),
-            f"{plan.project}-dev",
+            dev_passwords(plan)[variable],
             commented=False,
         )
-        for variable in part.variables
+        for variable, description in whose.items()
     )

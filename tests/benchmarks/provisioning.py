@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from deploy import scheduled, server_files
+from deploy import firewall, scheduled, server_files
 from tests.benchmarks.environments import ansible_playbook
 from tests.benchmarks.findings import Report
 from tests.deploy.project import Project
@@ -86,24 +86,23 @@ def _play(folder: Path, server: Server, user: str, *options: str) -> str:
 
 def _variables(server: Server) -> dict[str, object]:
     """Return what the playbook needs to know: our texts, and its own words for the rest."""
-    rules = server_files.firewall(())
-    digest = server_files.digest(rules)
+    rules = firewall.program((), (22,))
     texts = {
         "/etc/docker/daemon.json": server_files.DAEMON,
         "/etc/logrotate.d/herald": server_files.logrotate(ROOT),
         server_files.UPGRADES_PATH: server_files.UPGRADES,
-        **scheduled.files(ROOT, digest, DAILY, systemd=False),
+        **scheduled.files(ROOT, DAILY, systemd=False),
     }
     files = [{"path": path, "text": text, "mode": "0644"} for path, text in texts.items()]
-    files.append({"path": server_files.FIREWALL_PATH, "text": rules, "mode": "0755"})
+    files.append({"path": firewall.PATH, "text": rules, "mode": "0755"})
     return {
         "packages": [*server_files.PACKAGES, *server_files.PACKAGES_OF[SYSTEM], "chrony"],
         "files": files,
         "deploy_user": USER,
         "public_key": server.key.with_suffix(".pub").read_text(encoding="utf-8").strip(),
         "start_docker": server_files.START_DOCKER,
-        "firewall": server_files.FIREWALL_PATH,
-        "rules": digest,
+        "firewall": firewall.PATH,
+        "rules": server_files.digest(rules),
         "sshd": {"path": server_files.SSHD_PATH, "text": server_files.SSHD},
     }
 

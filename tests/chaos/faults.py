@@ -107,7 +107,8 @@ def _of_redis(rig: Rig) -> list[Fault]:
 
     return [
         Fault("redis", "SIGKILL", kill),
-        Fault("redis", "SIGKILL again", kill),
+        Fault("redis", "torn write", rig.tear_write),
+        Fault("redis", "torn write again", rig.tear_write),
         Fault("redis", "out of memory", fill),
         Fault("redis", "read-only", demote),
         Fault("redis", "SCRIPT FLUSH", forget_scripts),

@@ -6,6 +6,7 @@ from Telegram to the table.
 
 import asyncio
 import os
+import random
 import signal
 import sqlite3
 import sys
@@ -21,8 +22,10 @@ from typing import Any, Self
 
 from shared.generated.events import command_received
 from shared.streams import decode
+from tests.chaos import torn
 from tests.chaos.dying import ORDER, Order
 from tests.chaos.ledger import Found, Sent
+from tests.chaos.points import PUBLISHES
 from tests.conditions import eventually
 from tests.processes import Service
 from tests.proxy import RedisProxy
@@ -173,7 +176,7 @@ class Rig(ABC):
     """
 
     def __init__(self, without: str = "") -> None:
-        self.redis = RedisServer()
+        self.redis = RedisServer(engine="redis", guarded=without != "the guard of the file")
         self.sent: list[Sent] = []
         self.restarts: Counter[str] = Counter()
         self.folder = Path()
@@ -253,6 +256,50 @@ class Rig(ABC):
         await asyncio.sleep(down)
         await asyncio.to_thread(self.redis.start)
         self.restarts["redis: SIGKILL"] += 1
+
+    async def tear_write(self, chance: random.Random) -> None:
+        """Kill Redis in the middle of writing a batch; start, have it published again, and kill.
+
+        Raises:
+            TimeoutError: no batch came by, or it was not published again.
+        """
+        async with asyncio.timeout(POINT_TIMEOUT):
+            while not (whole := await self._kill_in_a_write(chance)):
+                self._restore()
+                await self._published(self.redis.append_only_file.stat().st_size)
+            self._restore()
+            await asyncio.to_thread(self.redis.start)
+            self.restarts["redis: SIGKILL in a write"] += 1
+            await self._published(whole)
+        await self.kill_redis(0.0)
+
+    async def _kill_in_a_write(self, chance: random.Random) -> int:
+        """Kill Redis and tear the next batch; return what is whole, 0 where it wrote nothing.
+
+        Nobody has seen an answer to what is torn: replies are held back from before the write.
+        """
+        written = 0
+
+        def note() -> None:
+            nonlocal written
+            written = self.redis.append_only_file.stat().st_size
+
+        self.proxies["receiver"].mute()
+        await self.proxies["sender"].mute_from(PUBLISHES, note).done.wait()
+        file = self.redis.append_only_file
+        if not torn.is_written(file, written):  # it was published before, or the script was unknown
+            return 0
+        await asyncio.to_thread(self.redis.kill)
+        return torn.tear(file, written, chance)
+
+    async def _published(self, position: int) -> None:
+        """Wait until a batch is written behind a position of the file."""
+        while not torn.is_written(self.redis.append_only_file, position):
+            await asyncio.sleep(0.05)
+
+    def _restore(self) -> None:
+        for proxy in self.proxies.values():
+            proxy.restore()
 
     async def ask_redis(self, *command: Any) -> Any:
         """Send one command to Redis, past the proxies."""

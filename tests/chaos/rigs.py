@@ -92,6 +92,8 @@ class WholePath(Rig):
             "TELEGRAM_API_URL": url_of(self.sim),
             "API_BASE_URL": "http://127.0.0.1:1",
             "HEALTH_HOST": "127.0.0.1",
+            "MESSAGES_PER_MINUTE": "0",  # two hundred people write as fast as a machine
+            "BYTES_PER_DAY": "0",
             "LOG_FORMAT": "json",
         }
         self.sender = Worker(

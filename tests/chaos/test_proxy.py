@@ -81,6 +81,22 @@ async def test_a_black_hole_takes_everything_and_gives_nothing(
     assert await client.ping()
 
 
+async def test_a_mute_proxy_passes_commands_and_no_reply(
+    proxy: RedisProxy, client: "Redis", redis_server: RedisServer
+) -> None:
+    """What was struck is carried out and nobody learns of it; after `restore` replies come."""
+    called: list[str] = []
+    strike = proxy.mute_from(b"XADD", lambda: called.append("first"))
+    assert await client.ping()
+    with pytest.raises(NoReply):
+        await client.xadd("stream", {"n": 1})
+    assert strike.done.is_set()
+    assert called == ["first"]
+    assert redis_server.client().xlen("stream") == 1
+    proxy.restore()
+    assert await client.ping()
+
+
 async def test_a_reset_ends_commands_that_wait(proxy: RedisProxy, client: "Redis") -> None:
     """A blocking read is ended with an error at once."""
     reading = asyncio.ensure_future(client.xread({"nothing": "0"}, block=30_000))

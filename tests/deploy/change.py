@@ -1,5 +1,6 @@
 """Changes of a clone that are committed, so that they can be deployed."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,11 +26,30 @@ def replace(project: Project, file: str, old: str, new: str) -> None:
     text = path.read_text()
     assert text.count(old) == 1, f"{file} has {text.count(old)} of {old!r}"
     path.write_text(text.replace(old, new))
+    commit(project, file)
+
+
+def commit(project: Project, file: str) -> None:
+    """Commit a file that was changed; what is rendered follows."""
     if file == "services.yml":
         sync = (sys.executable, "-m", "infra.stack", "sync")
         environment = project.environment()
         subprocess.run(sync, cwd=project.checkout, env=environment, check=True, capture_output=True)
     git(project, "commit", "--quiet", "--all", "--message", f"Change {file}")
+
+
+def rename_stores(project: Project) -> None:
+    """Call Redis `events` and PostgreSQL `store`, wherever services.yml names them."""
+    path = project.checkout / "services.yml"
+    path.write_text(renamed(path.read_text()))
+    commit(project, "services.yml")
+
+
+def renamed(text: str) -> str:
+    """Return a services.yml with other names for its stores."""
+    for old, new in (("redis", "events"), ("postgres", "store")):
+        text = re.sub(rf"(?<!type: ){old}(?=:|$)", new, text, flags=re.MULTILINE)
+    return text
 
 
 @contextmanager

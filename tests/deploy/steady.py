@@ -23,13 +23,19 @@ FIRST_USER = 7001
 ARRIVES_WITHIN = 120.0
 LONGEST_GAP = 60.0
 LABEL = "label=com.docker.compose.service"
-REDIS = (
-    f"docker exec $(docker ps -q --filter {LABEL}=redis) sh -c '"
-    'REDISCLI_AUTH="$(cat /run/secrets/REDIS_OPERATOR_PASSWORD)" exec redis-cli --user operator '
-    "--no-auth-warning --json XRANGE command_received - +'"
+# Whatever the stack calls its stores.
+CONTAINER = (
+    "docker ps --format '{{.ID}} {{.Label \"com.docker.compose.service\"}}' | "
+    "awk '$2 ~ /^(%s)$/ {print $1}'"
 )
+ASK_REDIS = (
+    f"docker exec $({CONTAINER % 'redis|events'}) sh -c '"
+    'REDISCLI_AUTH="$(cat /run/secrets/*_OPERATOR_PASSWORD)" exec redis-cli --user operator '
+    "--no-auth-warning --json %s'"
+)
+REDIS = ASK_REDIS % "XRANGE command_received - +"
 POSTGRES = (
-    f"docker exec $(docker ps -q --filter {LABEL}=postgres) "
+    f"docker exec $({CONTAINER % 'postgres|store'}) "
     "psql -U herald -d herald -qAtX -c 'COPY commands (command) TO STDOUT'"
 )
 

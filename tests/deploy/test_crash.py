@@ -237,7 +237,7 @@ def test_an_engine_that_dies_in_the_cut_over_leaves_the_old_release(
 def boots(server: Server) -> None:
     """Have the server do at boot what `provision` tells it to, with cron for its init."""
     server.sh("apt-get update -qq && apt-get install -qq --yes cron >/dev/null 2>&1")
-    ((path, text),) = scheduled.files("/srv/herald", "none", "", systemd=False).items()
+    ((path, text),) = scheduled.files("/srv/herald", "", systemd=False).items()
     line = next(line for line in text.splitlines() if line.endswith(" recover"))
     server.sh(f"echo '{line}' >{path}")
 

@@ -1,7 +1,9 @@
 """Releases that are no good, and a server without room: the old release runs on."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +11,7 @@ from tests.deploy.change import new_version, other_settings, replace, undone
 from tests.deploy.points import Points
 from tests.deploy.project import Project
 from tests.deploy.server import READY, Server
-from tests.deploy.steady import Steady
+from tests.deploy.steady import ASK_REDIS, Steady
 from tests.deploy.test_lifecycle import HOST, SERVICES, containers, current
 
 pytestmark = pytest.mark.timeout(600)
@@ -26,9 +28,12 @@ HEALTH = "health: {http: /health, port: 8080}"
 QUICK = "interval: 1s, timeout: 1s, retries: 2, start_period: 1s"
 MOVES = "        polls = self._state.moves\n"
 SICK = '        polls = not __import__("os").path.exists("/tmp/sick")\n'
-STORE = "        await self._inbox.take(delivery.event_id, event)\n"
+COMMANDS = "services/backend/src/backend/commands.py"
+STORE = "    async def store(self, event: CommandReceived, delivery: Delivery) -> None:\n"
 PUBLISHED = "      tests: [0]\n    env:\n      DATABASE_URL"
 TAKEN = "      tests: [0]\n      prod: [22]\n    env:\n      DATABASE_URL"
+RAISES = '        raise RuntimeError("on purpose")\n'
+GIVEN_BACK = " events that were buried meanwhile are with their consumers again"
 NO_SMOKE = '        if event.command == "/smoke":\n            raise TryLater("on purpose")\n'
 
 
@@ -96,14 +101,46 @@ def test_a_backend_that_does_nothing_with_events(
 ) -> None:
     """It is healthy, and the smoke test fails; the event is gone from stream and table."""
     with undone(project), steady.case("failing smoke test"):
-        replace(project, "services/backend/src/backend/commands.py", STORE, NO_SMOKE + STORE)
-        replace(
-            project,
-            "services/backend/src/backend/commands.py",
-            "import Delivery, Limits,",
-            "import Delivery, Limits, TryLater,",
-        )
+        replace(project, COMMANDS, STORE, STORE + NO_SMOKE)
+        replace(project, COMMANDS, "import Delivery, Limits,", "import Delivery, Limits, TryLater,")
         fails(project, server, "smoke test: group backend has not consumed the event")
+
+
+def test_what_an_undone_release_has_buried_is_handled_by_the_old_one(
+    project: Project, server: Server, steady: Steady
+) -> None:
+    """Its handler raises on everything, and every sender has read that it was published.
+
+    What had been buried before stays where it is.
+    """
+    with undone(project), steady.case("handler that raises on everything"):
+        before = bury_one(server)
+        replace(project, COMMANDS, STORE, STORE + RAISES)
+        told = fails(project, server, "smoke test: ", GIVEN_BACK)
+    count = int(told.partition(GIVEN_BACK)[0].split()[-1])
+    assert count > 0
+    assert [line["count"] for line in audited(server, "given back")] == [count]
+    assert dead_letters(server) == [before]
+
+
+def bury_one(server: Server) -> str:
+    """Bury an entry that was handled long ago; return the letter's id."""
+    entry = json.loads(server.sh(ASK_REDIS % "XRANGE command_received - + COUNT 1"))[0][0]
+    letter = f"event_id x reason x group backend entry_id {entry}"
+    return str(json.loads(server.sh(ASK_REDIS % f'XADD {{command_received}}.dlq "*" {letter}')))
+
+
+def dead_letters(server: Server) -> list[str]:
+    """Return the ids of all dead letters."""
+    keys = ("{command_received}.dlq", "command_received.dlq")
+    pages = [json.loads(server.sh(ASK_REDIS % f"XRANGE {key} - +")) for key in keys]
+    return [letter for page in pages for letter, _ in page]
+
+
+def audited(server: Server, phase: str) -> list[dict[str, Any]]:
+    """Return the audit's lines of one phase."""
+    lines = map(json.loads, server.sh(f"cat {ROOT}/state/audit.jsonl").splitlines())
+    return [line for line in lines if line["phase"] == phase]
 
 
 def test_an_old_release_that_is_not_healthy_any_more(

@@ -14,6 +14,7 @@ from deploy import inventory
 from deploy.errors import RemoteError
 from deploy.registry import pull
 from deploy.remote import Remote
+from tests.deploy.change import rename_stores
 from tests.deploy.project import Project
 from tests.deploy.server import Server, docker
 from tests.deploy.telegram import reachable_simulator
@@ -46,7 +47,10 @@ def tunnel(server: Server, address: str) -> "subprocess.Popen[bytes]":
 
 @pytest.fixture(scope="module")
 def project(folder: Path, telegram: str, registry: str) -> Iterator[Project]:
-    """Two servers of one environment, each with a Telegram of its own, and a registry."""
+    """Two servers of one environment, each with a Telegram of its own, and a registry.
+
+    Redis is called `events` there and PostgreSQL `store`: no name of them is known to anybody.
+    """
     made = Project(folder, telegram)
     with ExitStack() as stack:
         other = stack.enter_context(reachable_simulator())
@@ -58,29 +62,52 @@ def project(folder: Path, telegram: str, registry: str) -> Iterator[Project]:
             stack.callback(process.wait)
             stack.callback(process.terminate)
         made.variables["REGISTRY"] = f"{registry}/lab"
+        rename_stores(made)
         made.inventory()
         made.set_secrets()
         yield made
 
 
+@pytest.fixture(scope="module")
+def traffic(telegram: str) -> Traffic:
+    """What is written to the bot of the first server."""
+    return Traffic(telegram)
+
+
 def test_two_servers_are_deployed_at_once_from_a_registry(
-    project: Project, registry: str, telegram: str
+    project: Project, registry: str, traffic: Traffic
 ) -> None:
     """Pushed once, pulled by digest, checked by id; each line says whose it is."""
     told = project.succeed("deploy", "env=staging")
     assert "MB sent" not in told
     with urllib.request.urlopen(f"http://{registry}/v2/_catalog", timeout=30) as answer:
         found = json.loads(answer.read())["repositories"]
-    assert found == ["lab/backend", "lab/postgres", "lab/redis", "lab/tg_bot"]
+    assert found == ["lab/backend", "lab/events", "lab/store", "lab/tg_bot"]
     for name, server in project.servers.items():
         assert f"{name}:   backend: pulling {registry}/lab/backend@sha256:" in told
         assert project.succeed("drift", f"host={name}") == "no drift\n"
         # Nothing but our own names is left, or clearing away would leave the image; here neither.
         assert registry not in server.sh("docker images --digests")
     assert registry not in docker("images", "--digests")
-    traffic = Traffic(telegram)
     traffic.write(5, "registry")
     wait_until_there(project.servers["one"], traffic.sent)
+
+
+def test_stores_of_any_name_are_tested_saved_and_put_back(
+    project: Project, traffic: Traffic
+) -> None:
+    """The smoke test ran, and a restore brings back what was there, and nothing of later."""
+    server = project.servers["one"]
+    assert "smoke test passed" in project.succeed("audit", "host=one")
+    assert "events: " in project.succeed("backup", "host=one")
+    (name,) = server.sh("ls /srv/herald/backups").split()
+    traffic.write(5, "gone")
+    wait_until_there(server, traffic.sent)
+    project.succeed("restore", "host=one", f"from={name}")
+    traffic.sent = [text for text in traffic.sent if "gone" not in text]
+    traffic.write(5, "after")
+    wait_until_there(server, traffic.sent)
+    project.succeed("status", "host=one")
 
 
 def test_an_image_with_another_id_is_refused(
@@ -155,13 +182,13 @@ class Gone(Server):
 DRY = (
     ("lock", "would be refused: locked by", 75),
     ("unlock", "would take away the lock of", 0),
-    ("backup", "would save redis and postgres\nwould copy it into elsewhere/two", 0),
-    ("exec", "would run 'rm -rf /data' in herald-redis-1", 0),
+    ("backup", "would save events and store\nwould copy it into elsewhere/two", 0),
+    ("exec", "would run 'rm -rf /data' in herald-events-1", 0),
     ("deploy", "would release", 0),
     ("provision", "Close every port", 0),
 )
 OPTIONS = {
-    "exec": ("service=redis", "command=rm -rf /data"),
+    "exec": ("service=events", "command=rm -rf /data"),
     "backup": ("to=elsewhere",),
 }
 
@@ -200,7 +227,7 @@ def test_drift_names_everything_that_differs(project: Project) -> None:
     tag = server.sh("docker images --format '{{.Repository}}:{{.Tag}}' 'herald/backend'").split()[0]
     image = server.sh(f"docker image inspect -f '{{{{.Id}}}}' {tag}").strip()
     name = server.sh(f"docker inspect -f '{{{{.Name}}}}' {backend}").strip("/\n")
-    other = server.sh("docker images -q herald/redis").split()[0]
+    other = server.sh("docker images -q herald/events").split()[0]
     server.sh(f"docker stop {backend}; docker tag {other} {tag}")
     server.sh(
         "docker create --name stranger --label com.docker.compose.project=herald "

@@ -16,7 +16,9 @@ from deploy.inventory import Host
 from deploy.release import Release, Sources, make_release
 from infra.stack import HostPort, load_plan
 from infra.stack.plan import Overlay
+from infra.stack.rendering import render
 from infra.stack.secrets import contents
+from tests.deploy.change import renamed
 
 PLAN = load_plan(checkout.ROOT / "services.yml")
 NAMES = ("redis", "postgres", "backend", "tg_bot")
@@ -91,7 +93,9 @@ def test_no_secret_is_in_a_release(sources: Sources) -> None:
 
 def test_an_unknown_setting_is_refused_with_those_that_there_are(sources: Sources) -> None:
     """A misspelt name would otherwise do nothing."""
-    with pytest.raises(ConfigError, match=r"LOG_LEVL is read by no service; settable are: LOG_"):
+    with pytest.raises(
+        ConfigError, match=r"LOG_LEVL is read by no service; settable are: .*LOG_LEVEL"
+    ):
         released(replace(sources, settings={"LOG_LEVL": "DEBUG"}))
 
 
@@ -135,6 +139,34 @@ def test_only_who_can_undo_an_event_is_asked_to(sources: Sources, tmp_path: Path
     assert test["forget"] == {"backend": ["python", "-m", "backend.forget"]}
     nobody = json.loads(released(replace(sources, forgetful=())).files["release.json"])["smoke"]
     assert (nobody["groups"], nobody["forget"]) == (["backend"], {})
+
+
+def test_a_release_tells_where_its_stores_are_and_how_to_ask_them(
+    sources: Sources, clone: Path
+) -> None:
+    """By the names that services.yml gives: of Redis, of PostgreSQL, of the variable with a URL."""
+    path = clone / "services.yml"
+    path.write_text(renamed(path.read_text()).replace("REDIS_URL:", "EVENTS_URL:"))
+    plan = load_plan(path)
+    other = replace(
+        sources,
+        plan=plan,
+        compose=render(plan, clone).texts["infra/compose.prod.yml"],
+        images=dict.fromkeys(("events", "store", "backend", "tg_bot"), "sha256:0"),
+        secrets=contents(plan, {"TELEGRAM_BOT_TOKEN": TOKEN}),
+    )
+    facts = json.loads(released(other).files["release.json"])
+    assert facts["redis"] == {
+        "service": "events",
+        "operator": "operator",
+        "password": "/run/secrets/EVENTS_OPERATOR_PASSWORD",
+        "folder": "/data",
+        "user": "999:999",
+    }
+    assert facts["services"]["store"]["data"] == "postgres"
+    assert facts["streams"]["command_received"] == ["backend"]
+    assert facts["smoke"]["redis"] == "events"
+    assert 'os.environ.get("EVENTS_URL_FILE")' in facts["smoke"]["code"]
 
 
 def test_data_stores_are_never_run_side_by_side(sources: Sources) -> None:
@@ -233,6 +265,15 @@ def test_a_root_is_a_plain_absolute_path(inventories: Path, root: object) -> Non
     """It stands in units, in cron's lines and in shell text on the server."""
     (inventories / "inventories/lab.py").write_text(f'hosts = [("a", {{"root": {root!r}}})]\n')
     with pytest.raises(ConfigError, match="not an absolute path"):
+        inventory.choose("a", "")
+
+
+@pytest.mark.parametrize("ports", [["80"], 80, [0], [65536], ["22; rm -rf /"]])
+def test_ports_are_numbers(inventories: Path, ports: object) -> None:
+    """They stand in a program that the server's root runs."""
+    text = f'hosts = [("a", {{"firewall_ports": {ports!r}}})]\n'
+    (inventories / "inventories/lab.py").write_text(text)
+    with pytest.raises(ConfigError, match="not a list of ports"):
         inventory.choose("a", "")
 
 

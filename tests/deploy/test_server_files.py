@@ -5,32 +5,41 @@ import subprocess
 
 import pytest
 
-from deploy import scheduled, server_files
+from deploy import firewall, scheduled, server_files
+from deploy.errors import ConfigError
 
 
 def test_the_firewall_is_a_program_that_the_shell_understands() -> None:
-    """With ports and without; SSH's own port is asked for on the server."""
+    """With ports and without."""
     for ports in ((), (443, 80)):
-        text = server_files.firewall(ports)
+        text = firewall.program(ports, (22,))
         checked = subprocess.run(("sh", "-n"), input=text.encode(), check=False)
         assert checked.returncode == 0
-        assert "@PORTS@" not in text
-    assert "80 443" in server_files.firewall((443, 80, 443))
+        assert "@" not in text
+    assert "80 443" in firewall.program((443, 80, 443), (22,))
+
+
+def test_no_firewall_is_made_that_would_shut_ssh_out() -> None:
+    """The port is written down where sshd can be asked for it, or nothing is closed."""
+    assert 'ssh="22 2222 ' in firewall.program((), (2222, 22, 22))
+    with pytest.raises(ConfigError, match="nothing is closed"):
+        firewall.program((443,), ())
 
 
 def test_another_set_of_ports_is_another_firewall() -> None:
     """So that the next provision notices that the rules in force are not the wanted ones."""
-    digests = {server_files.digest(server_files.firewall(ports)) for ports in ((), (80,), (81,))}
-    assert len(digests) == 3
+    texts = [firewall.program(ports, (22,)) for ports in ((), (80,), (81,))]
+    texts.append(firewall.program((), (2222,)))
+    assert len({server_files.digest(text) for text in texts}) == 4
 
 
 def test_boot_finishes_what_a_cut_over_began() -> None:
     """With systemd after Docker, and only where a release was ever begun; without it by cron."""
-    units = scheduled.files("/srv/herald", "abc", "", systemd=True)
+    units = scheduled.files("/srv/herald", "", systemd=True)
     text = units["/etc/systemd/system/herald-recover.service"]
     assert "After=docker.service" in text
     assert "ConditionPathExists=/srv/herald/agent.pyz" in text
-    ((path, text),) = scheduled.files("/srv/herald", "abc", "", systemd=False).items()
+    ((path, text),) = scheduled.files("/srv/herald", "", systemd=False).items()
     assert path == "/etc/cron.d/herald"
     assert [line.split()[0] for line in text.splitlines()[1:]] == ["@reboot", "@reboot"]
 
@@ -38,10 +47,10 @@ def test_boot_finishes_what_a_cut_over_began() -> None:
 @pytest.mark.parametrize("systemd", [True, False])
 def test_data_is_backed_up_by_itself_only_where_that_is_wanted(*, systemd: bool) -> None:
     """And as often as the inventory says."""
-    without = "".join(scheduled.files("/srv/herald", "abc", "", systemd=systemd).values())
+    without = "".join(scheduled.files("/srv/herald", "", systemd=systemd).values())
     assert "backup" not in without
     for every in scheduled.EVERY:
-        text = "".join(scheduled.files("/srv/herald", "abc", every, systemd=systemd).values())
+        text = "".join(scheduled.files("/srv/herald", every, systemd=systemd).values())
         assert (f"OnCalendar={every}\n" if systemd else f"\n@{every} root ") in text
         assert "--who timer backup --wait" in text
 

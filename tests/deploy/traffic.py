@@ -8,10 +8,10 @@ from contextlib import closing
 from itertools import count
 
 from tests.deploy.server import Server
-from tests.deploy.steady import POSTGRES, REDIS, Control
+from tests.deploy.steady import ASK_REDIS, POSTGRES, REDIS, Control
 
 ARRIVES_WITHIN = 120.0
-PENDING = REDIS.replace("XRANGE command_received - +", "XPENDING command_received backend")
+PENDING = ASK_REDIS % "XPENDING command_received backend"
 NUMBERS = count()
 
 

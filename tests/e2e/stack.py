@@ -3,13 +3,15 @@
 import json
 import os
 import secrets
+import shlex
 import subprocess
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from infra.dev.dead_letters import FROM_INPUT, MODULE, operator_url, runs_the_tool
 from infra.stack import load_plan
-from infra.stack.addresses import stand_ins
+from infra.stack.addresses import password_variable, stand_ins
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,7 +40,7 @@ class ComposeStack:
     ) -> None:
         self.compose("down", "--volumes", "--remove-orphans", "--timeout", "5")
 
-    def compose(self, *arguments: str) -> str:
+    def compose(self, *arguments: str, given: str = "") -> str:
         """Run one Compose command and return its output; its failure shows what it said."""
         command = (
             *("docker", "compose", "--project-directory", ".", "--project-name", self.project),
@@ -47,7 +49,7 @@ class ComposeStack:
         env = {**os.environ, **stand_ins(self.plan, "tests")}
         env.pop("COMPOSE_PROFILES", None)
         done = subprocess.run(
-            command, cwd=ROOT, env=env, check=False, capture_output=True, text=True
+            command, cwd=ROOT, env=env, input=given, check=False, capture_output=True, text=True
         )
         if done.returncode:
             raise AssertionError(f"{' '.join(arguments)} failed:\n{done.stdout}\n{done.stderr}")
@@ -60,13 +62,29 @@ class ComposeStack:
 
     def redis(self, *command: str) -> str:
         """Return what redis-cli in the Redis container prints."""
-        return self.compose("exec", "-T", "redis", "redis-cli", *command)
+        return self.compose("exec", "-T", "redis", "redis-cli", "--user", "operator", *command)
+
+    def dead_letters(self, *arguments: str, operator: bool = True) -> str:
+        """Return what the dead-letter tool prints, as Redis' operator or as the backend itself."""
+        inside = runs_the_tool(self.plan)
+        assert inside is not None
+        service, redis = inside
+        tool = (service.name, "python", *MODULE, *arguments)
+        if not operator:
+            return self.compose("exec", "-T", *tool)
+        password = stand_ins(self.plan, "tests")[password_variable(redis)]
+        return self.compose("exec", "-T", *FROM_INPUT, *tool, given=operator_url(redis, password))
 
     def sql(self, query: str) -> list[list[str]]:
         """Return the rows of a query, each value as text."""
         psql = ("psql", "-U", "herald", "-d", self.plan.project, "-At", "-F", "\t", "-c", query)
         printed = self.compose("exec", "-T", "postgres", *psql)
         return [line.split("\t") for line in printed.splitlines()]
+
+    def healthcheck(self, service: str) -> str:
+        """Return the shell text of a container's health check."""
+        services = json.loads(self.compose("config", "--format", "json"))["services"]
+        return shlex.join(services[service]["healthcheck"]["test"][1:])
 
     def states(self) -> dict[str, str]:
         """Return each container's health, or its state where it has no health check."""

@@ -66,3 +66,24 @@ async def test_a_killed_bot_is_back_and_lost_nothing(stack: ComposeStack) -> Non
     query = "SELECT count(*), count(DISTINCT event_id) FROM commands WHERE user_id = 13"
     rows = await eventually(lambda: [row for row in stack.sql(query) if row[0] == "20"])
     assert rows == [["20", "20"]]
+
+
+async def test_the_operator_drops_a_dead_letter_and_a_service_may_not(stack: ComposeStack) -> None:
+    """`make dead-letters` acts as Redis' operator; the backend's own user reads at most."""
+    stack.redis("XADD", "command_received", "*", "__data__", "no event")
+    listed = await eventually(
+        lambda: [line for line in stack.dead_letters("list").splitlines() if "malformed" in line]
+    )
+    (letter,) = (line.split()[0] for line in listed)
+    with pytest.raises(AssertionError, match="permissions"):
+        stack.dead_letters("drop", letter, operator=False)
+    assert stack.dead_letters("drop", letter) == f"{letter}  dropped\n"
+
+
+def test_health_checks_leave_nothing_in_the_log_of_postgresql(stack: ComposeStack) -> None:
+    """Thirty checks, as Compose makes them: each knows a user and a database that are there."""
+    check = stack.healthcheck("postgres")
+    stack.compose("exec", "-T", "postgres", "sh", "-c", f"for n in $(seq 30); do {check}; done")
+    log = stack.compose("logs", "--no-log-prefix", "postgres").splitlines()
+    fatal = [line for line in log if "FATAL" in line]
+    assert [line for line in fatal if "the database system is starting up" not in line] == []

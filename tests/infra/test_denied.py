@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from infra.stack import load_plan
+from infra.stack.containers import compose_files
 from infra.stack.scaffold import create
 from telegram_sim.client import SimClient
 from tests.conditions import eventually
@@ -26,6 +27,7 @@ NEW = """
     env: {REDIS_URL: {from: redis}}
     subscribes: [command_received]
 """
+ALL_BUT_LEASES = "~command_received ~{command_received}.dlq ~{command_received}:[^l]*"
 MADE = ("audit", "shop")
 PASSWORD, ANOTHER = "the-first", "the-second"
 
@@ -120,7 +122,7 @@ async def ready(service: Service, url: str) -> None:
     ("rules", "refused"),
     [
         ("-set", "SET on {command_received}:probe"),
-        ("resetkeys ~{command_received}:probe", "EVALSHA on {command_received}:lease:42"),
+        (f"resetkeys {ALL_BUT_LEASES}", "EVALSHA on {command_received}:lease:42"),
     ],
     ids=["probe", "lease"],
 )
@@ -232,3 +234,39 @@ async def test_a_new_service_ends_so_too(name: str, packages: str, users: Users)
         line = await line_of(running)
     assert line.startswith(f"herald: Redis refuses user {name} X")
     assert "under 'subscribes:'" in line
+
+
+@pytest.mark.parametrize("overlay", ["base", "tests"])
+async def test_a_bot_that_forgot_to_declare_fails_on_a_developers_machine_and_in_the_tests(
+    overlay: str, tmp_path: Path, redis_server: RedisServer, sim: Service, telegram: SimClient
+) -> None:
+    """The users that these overlays give Redis are those of prod: as declared they let it work."""
+    declared = (ROOT / "services.yml").read_text(encoding="utf-8")
+    forgotten = declared.replace("    publishes: [command_received]\n", "")
+    for text, healthy in ((declared, True), (forgotten, False)):
+        url = serve_users_of(overlay, text, tmp_path / f"{healthy}", redis_server)
+        with bot(url, url_of(sim)) as running:
+            if healthy:
+                await ready(running, health_of(running))
+            else:
+                line = await line_of(running)
+                assert "name command_received under 'publishes:' of this service" in line
+
+
+def serve_users_of(overlay: str, text: str, folder: Path, server: RedisServer) -> str:
+    """Give a server the users that Compose gives its Redis; return the URL that the bot gets."""
+    (folder / "shared").mkdir(parents=True)
+    (folder / "shared/spec").symlink_to(ROOT / "shared/spec")
+    (folder / "services.yml").write_text(text, encoding="utf-8")
+    containers = {
+        found.name: found
+        for found in compose_files(load_plan(folder / "services.yml"))[overlay].containers
+    }
+    users = " ".join(containers["redis"].command).partition(" --user ")[2]
+    for user in users.replace("${REDIS_PASSWORD:-}", PASSWORD).split(" --user "):
+        name, *rules = user.split(" ")
+        if name != "default":
+            server.client().execute_command("ACL", "SETUSER", name, "reset", *rules)
+    given = dict(containers["tg_bot"].environment)["REDIS_URL"]
+    address = server.url.removeprefix("redis://")
+    return given.replace("${REDIS_PASSWORD:-}", PASSWORD).replace("redis:6379", address)

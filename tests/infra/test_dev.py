@@ -1,6 +1,7 @@
 """The commands behind the Makefile: what they refuse, and what they say when they cannot run."""
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -74,6 +75,20 @@ def test_steps_go_on_after_a_failure(capsys: pytest.CaptureFixture[str]) -> None
     printed = capsys.readouterr().out
     assert code == 1
     assert [line.split()[0] for line in printed.splitlines()] == ["good", "bad", "last", "failed:"]
+
+
+def test_every_action_of_a_workflow_is_pinned_to_a_commit() -> None:
+    """A tag can be moved by whoever takes over the action; lint holds the rest of a workflow."""
+    uses = [
+        line
+        for path in (ROOT / ".github/workflows").glob("*.yml")
+        for line in path.read_text().splitlines()
+        if "uses:" in line
+    ]
+    assert uses
+    for line in uses:
+        assert re.search(r"uses: [\w./-]+@[0-9a-f]{40} # v[0-9.]+$", line), line
+    assert "zizmor" in {step.name for step in steps()}
 
 
 def test_lint_checks_every_shell_script_and_dockerfile() -> None:

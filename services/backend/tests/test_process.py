@@ -186,6 +186,24 @@ async def test_sigterm_while_it_waits_ends_it_at_once(redis: RedisServer) -> Non
         assert running.terminate() == 0
 
 
+async def test_a_full_redis_turns_ready_red(sqlite_url: str, redis: RedisServer) -> None:
+    """Readiness names the memory before Redis refuses anything, until there is room again."""
+    client = redis.client()
+    with Backend(DATABASE_URL=sqlite_url, REDIS_URL=redis.url) as running:
+        await eventually(lambda: running.logged("listening"))
+        await eventually(lambda: running.get("/ready").status_code == 200)
+        assert running.get("/ready").json()["redis_memory_used"] == 0
+        client.setrange("ballast", 20_000_000, "x")  # beside it connections weigh nothing
+        client.config_set("maxmemory", int(client.info("memory")["used_memory"] / 0.97))
+        await eventually(lambda: running.get("/ready").status_code == 503)
+        unready = running.get("/ready")
+        (reason,) = unready.json()["reasons"]
+        assert reason.endswith("of its memory are used")
+        assert unready.json()["redis_memory_used"] > 0.95
+        client.config_set("maxmemory", 0)
+        await eventually(lambda: running.get("/ready").status_code == 200)
+
+
 async def test_the_database_going_away_turns_ready_red_and_loses_nothing(
     redis: RedisServer, postgres: PostgresServer
 ) -> None:

@@ -51,13 +51,21 @@ class Subscriber(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Whether the backend can do its work, and every reason why it cannot."""
+    """Whether the backend can do its work, and every reason why it cannot.
+
+    Attributes:
+        ready: Whether there is no reason.
+        reasons: Every reason.
+        subscribers: How each of them stands.
+        redis_memory_used: Share of its memory that Redis has used; null where it does not tell.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     ready: bool
     reasons: tuple[str, ...]
     subscribers: tuple[Subscriber, ...]
+    redis_memory_used: float | None = None
 
 
 def health_router(engine: AsyncEngine) -> APIRouter:
@@ -85,14 +93,22 @@ def health_router(engine: AsyncEngine) -> APIRouter:
 
 async def readiness(engine: AsyncEngine) -> Readiness:
     """Check the database and every subscriber, all at the same time."""
-    database, checked = await asyncio.gather(
+    database, memory, checked = await asyncio.gather(
         _database_fault(engine),
+        broker.memory(),
         asyncio.gather(*(_subscriber(consumer) for consumer in broker.consumers)),
     )
     faults = ([database] if database else []) + [fault for _, found in checked for fault in found]
+    if memory is not None and memory.full:
+        faults.append(f"redis: {memory.share:.0%} of its memory are used")
     reasons = tuple(dict.fromkeys(faults))
     subscribers = tuple(subscriber for subscriber, _ in checked)
-    return Readiness(ready=not reasons, reasons=reasons, subscribers=subscribers)
+    return Readiness(
+        ready=not reasons,
+        reasons=reasons,
+        subscribers=subscribers,
+        redis_memory_used=None if memory is None else round(memory.share, 3),
+    )
 
 
 async def _database_fault(engine: AsyncEngine) -> str | None:

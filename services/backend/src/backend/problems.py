@@ -1,5 +1,6 @@
 """Errors of the API: RFC 9457 problem details, one shape for all of them."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -16,6 +17,7 @@ from shared.generated.schemas import Fault, Problem
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+JSON = "application/json"
 RETRY_AFTER = {"Retry-After": "1"}
 
 
@@ -44,10 +46,17 @@ def install(app: FastAPI) -> None:
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
 
 
-def problem(status: HTTPStatus, detail: str, *, errors: list[Fault] | None = None) -> JSONResponse:
+def problem(
+    status: HTTPStatus,
+    detail: str,
+    *,
+    errors: list[Fault] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
     """Return the response for one problem."""
     body = Problem(title=status.phrase, status=status, detail=detail, errors=errors or [])
-    headers = RETRY_AFTER if status is HTTPStatus.SERVICE_UNAVAILABLE else None
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        headers = RETRY_AFTER
     return JSONResponse(
         body.model_dump(mode="json"), status, media_type=MEDIA_TYPE, headers=headers
     )
@@ -57,8 +66,12 @@ async def _refused(_request: Request, error: Refusal) -> JSONResponse:
     return problem(error.status, error.detail)
 
 
-async def _invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
+async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
     faults = error.errors()
+    if isinstance(error.body, bytes):  # FastAPI leaves a body alone that does not call itself JSON
+        given = request.headers.get("content-type", "no Content-Type")
+        detail = f"the body must be {JSON}, not {given}"
+        return problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail, headers={"Accept": JSON})
     for fault in faults:
         if fault["type"] == "json_invalid":
             reason = fault.get("ctx", {}).get("error", "it cannot be parsed")
@@ -75,7 +88,7 @@ async def _invalid(_request: Request, error: RequestValidationError) -> JSONResp
 
 
 async def _http(_request: Request, error: HTTPException) -> JSONResponse:
-    return problem(HTTPStatus(error.status_code), str(error.detail))
+    return problem(HTTPStatus(error.status_code), str(error.detail), headers=error.headers)
 
 
 async def _failed(request: Request, error: Exception) -> JSONResponse:

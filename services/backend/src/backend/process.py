@@ -23,6 +23,9 @@ log = structlog.get_logger(__name__)
 HTTP_GRACE = 5
 """Seconds that open requests get to finish after SIGTERM."""
 
+MOST_CONNECTIONS = 500
+"""Connections at a time; further requests are answered 503, so that files and memory last."""
+
 
 class CannotListen(Exception):  # noqa: N818 — reads as what happened
     """The API's address is taken or not ours; the text is for the operator."""
@@ -80,10 +83,11 @@ async def _serve(engine: AsyncEngine, settings: Settings, stop: asyncio.Event) -
     listener = _listen(settings.http_host, settings.http_port)
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(engine),
+            create_app(engine, debug_endpoints=settings.debug_endpoints == "on"),
             log_config=None,
             access_log=False,
             lifespan="off",
+            limit_concurrency=MOST_CONNECTIONS,
             timeout_graceful_shutdown=HTTP_GRACE,
         )
     )

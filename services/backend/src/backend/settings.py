@@ -39,6 +39,7 @@ class Settings(BaseModel):
         redis_url: Where the streams are.
         http_host: Address that the API listens on.
         http_port: Port that the API listens on; 0 takes a free one and logs it.
+        debug_endpoints: `on` for `POST /debug/command` and `/docs`; `off` and they are not there.
         log_level: The least level that is logged.
         log_format: `json` for containers, `console` for people.
     """
@@ -49,5 +50,6 @@ class Settings(BaseModel):
     redis_url: Annotated[str, AfterValidator(_redis)]
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    debug_endpoints: Literal["on", "off"] = "on"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "console"

@@ -21,6 +21,12 @@ async def redis_takes_writes() -> bool:
     return await broker.probe(command_received)
 
 
+async def redis_memory_used() -> float | None:
+    """Return the share of its memory that Redis has used; None where it does not tell in time."""
+    memory = await broker.memory()
+    return None if memory is None else memory.share
+
+
 async def polling_lease(bot_id: int) -> Lease:
     """Return this process's contender for the right to poll as one bot."""
     return await broker.lease(command_received, str(bot_id))

@@ -5,6 +5,7 @@ from typing import Any
 
 from telegram.ext import CallbackContext, ExtBot
 
+from tg_bot.flood import Flood
 from tg_bot.outbox import Outbox
 from tg_bot.users import Users
 
@@ -15,6 +16,7 @@ class BotData:
 
     users: Users = field(init=False)
     outbox: Outbox = field(init=False)
+    flood: Flood = field(init=False)
 
 
 Context = CallbackContext[ExtBot[None], dict[Any, Any], dict[Any, Any], BotData]

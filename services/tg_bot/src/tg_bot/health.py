@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from tg_bot.broker import redis_takes_writes
+from tg_bot.broker import redis_memory_used, redis_takes_writes
 from tg_bot.polling import PollState
 
 
@@ -29,12 +29,13 @@ class Health:
     async def _answer(self, _request: web.Request) -> web.Response:
         polls = self._state.moves
         writes = await redis_takes_writes()
-        age = self._state.age
+        age, memory = self._state.age, await redis_memory_used()
         body = {
             "status": "ok" if polls and writes else "unavailable",
             "role": "active" if self._state.active else "standby",
             "polling": polls,
             "redis_writable": writes,
+            "redis_memory_used": None if memory is None else round(memory, 3),
             "seconds_since_get_updates": None if age is None else round(age, 1),
             "failures": self._state.failures,
             "conflicts": self._state.conflicts,

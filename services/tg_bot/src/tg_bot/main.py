@@ -22,6 +22,7 @@ from shared.logs import configure_logging, hide
 from shared.settings import SettingsError, exit_with, load_settings
 from tg_bot.broker import close_broker, connect_broker, polling_lease
 from tg_bot.context import BotData, Context
+from tg_bot.flood import Flood, Quota
 from tg_bot.handlers import COMMANDS, handle_command, handle_error, handle_help, handle_start
 from tg_bot.health import Health
 from tg_bot.outbox import Limits, Outbox
@@ -63,6 +64,8 @@ def build_application(settings: Settings, polling: BaseRequest | None = None) ->
     application.bot_data.outbox = Outbox(
         application.bot, Limits(overall=settings.replies_per_second)
     )
+    quota = Quota(settings.messages_per_minute, settings.bytes_per_day)
+    application.bot_data.flood = Flood(quota, application.bot_data.outbox)
     messages = filters.UpdateType.MESSAGE
     application.add_handler(CommandHandler("start", handle_start, messages))
     application.add_handler(CommandHandler("help", handle_help, messages))

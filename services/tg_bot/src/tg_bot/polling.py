@@ -201,6 +201,8 @@ class Poller:
 
     async def _handle_one(self, raw: dict[str, Any]) -> None:
         """Let the handlers have one update; it returns when what they caused is durable."""
+        if not await self._application.bot_data.flood.admits(raw):
+            return
         try:
             update = parse_update(raw, self._application.bot)
         except Exception:

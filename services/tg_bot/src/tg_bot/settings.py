@@ -32,5 +32,7 @@ class Settings(BaseModel):
     health_port: Annotated[int, Field(ge=0, le=65535)] = 8080
     health_host: str = "0.0.0.0"  # noqa: S104 — a container's health check comes from inside it
     replies_per_second: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
+    messages_per_minute: Annotated[int, Field(ge=0)] = 120
+    bytes_per_day: Annotated[int, Field(ge=0)] = 2_000_000
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "console"

@@ -46,6 +46,21 @@ async def test_a_held_command_is_told_once_and_published_later(
     assert len(answers) == 2
 
 
+async def test_everybody_in_hand_is_told_and_who_comes_later_is_served_later(
+    running: Service, telegram: SimClient, redis_server: RedisServer
+) -> None:
+    """All of a batch are told that it takes longer; Telegram shows no more before that is done."""
+    redis_server.kill()
+    await telegram.write_many("/command in hand {n}", count=30, users=30, first_user=9)
+    for user in range(9, 39):
+        assert "delayed" in (await telegram.wait_for_answer(user, timeout=20)).text
+    later = await telegram.write("/command later", user=50)
+    redis_server.start()
+    answer = await telegram.wait_for_answer(50, after=later.message_id, timeout=20)
+    assert answer.text == "Command published!"
+    assert len(commands(redis_server)) == 31
+
+
 async def test_a_bot_stopped_while_it_holds_a_command_loses_nothing(
     running: Service, telegram: SimClient, sim: Service, redis_server: RedisServer
 ) -> None:

@@ -17,7 +17,7 @@ from shared.streams.errors import (
 from shared.streams.hand import Delivery, Handler
 from shared.streams.lease import Lease
 from shared.streams.limits import Limits
-from shared.streams.publisher import Publication
+from shared.streams.outcomes import Publication
 
 __all__ = [
     "Consumer",

@@ -13,6 +13,7 @@ from faststream.redis.response import DestinationType, RedisPublishCommand
 from pydantic import BaseModel
 from pydantic_core import to_json
 from redis.asyncio.connection import parse_url
+from redis.exceptions import OutOfMemoryError
 
 from shared.keys import (
     buried_of,
@@ -36,7 +37,9 @@ from shared.streams.errors import ConsumerStopped, EventRefused, NotConnected
 from shared.streams.hand import Handler
 from shared.streams.lease import Lease
 from shared.streams.limits import Limits
-from shared.streams.publisher import Publication, Publisher
+from shared.streams.memory import Memory, memory_of
+from shared.streams.outcomes import Publication
+from shared.streams.publisher import Publisher
 from shared.streams.retry import UNKNOWN, Backoff, Outage
 from shared.streams.scripts import load_script
 from shared.streams.tidying import Tidier
@@ -109,8 +112,8 @@ class StreamBroker(RedisBroker):
         if url is not None and self._connection is None:
             self._state.options = dict(parse_url(url))
         client: Redis = await super().connect()
-        self._publisher = self._publisher or Publisher(client)
         self._tidier = self._tidier or Tidier(client)
+        self._publisher = self._publisher or Publisher(client, self._tidier.make_room)
         return client
 
     async def stop(self, *error: Any) -> None:
@@ -129,30 +132,53 @@ class StreamBroker(RedisBroker):
         await self.stop()
 
     async def probe(self, stream: EventStream[Any], outage: Outage | None = None) -> bool:
-        """Whether the server takes a write beside this stream right now."""
-        outage = outage or self._probing
+        """Whether the server takes a write beside this stream, and will take more of them.
+
+        One that is nearly full takes this small one and refuses the next batch: it counts as full.
+        """
+        memory = await self._write(stream, outage or self._probing)
+        return memory is not None and not memory.full
+
+    async def memory(self) -> Memory | None:
+        """Return what the server has used of its memory; None where it does not tell in time."""
+        if self._publisher is None:
+            return None  # not connected yet
         client = await self.connect()
-        try:
+        with suppress(*UNKNOWN):
             async with asyncio.timeout(PROBE_TIMEOUT):
-                await client.set(probe_of(stream.name), "1", ex=PROBE_LIFETIME)
-        except UNKNOWN as error:
-            outage.failed(error)
-            return False
-        outage.worked()
-        return True
+                return await memory_of(client)
+        return None
 
     async def wait_until_writable(self, stream: EventStream[Any]) -> None:
         """Return once the server takes writes; wait with backoff, and say so, until then.
 
-        For a process that publishes to the stream: it keeps the stream tidy from now on.
+        For a process that publishes to the stream: it keeps the stream tidy from now on. A server
+        that is full is not waited for: it may take long, and whoever publishes is told.
         """
         await self.connect()
         self._publisher_to(stream)
         outage = Outage("start")
         for delay in iter(Backoff().next, None):
-            if await self.probe(stream, outage):
+            if await self._write(stream, outage) is not None:
                 return
             await asyncio.sleep(delay)
+
+    async def _write(self, stream: EventStream[Any], outage: Outage) -> Memory | None:
+        """Write something small, and return the server's memory; None where it does not answer."""
+        client = await self.connect()
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT):
+                with suppress(OutOfMemoryError):
+                    await client.set(probe_of(stream.name), "1", ex=PROBE_LIFETIME)
+                memory = await memory_of(client)
+        except UNKNOWN as error:
+            outage.failed(error)
+            return None
+        if memory.full:
+            outage.failed(OutOfMemoryError(f"{memory.share:.0%} of its memory are used"))
+        else:
+            outage.worked()
+        return memory
 
     async def oldest(self, stream: EventStream[Any]) -> datetime | None:
         """Return since when there are entries that can be delivered still; None for none.

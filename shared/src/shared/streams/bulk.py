@@ -11,7 +11,8 @@ from pydantic import BaseModel
 
 from shared.streams.envelope import MAX_ENTRY_BYTES, EventStream, MalformedError, encode
 from shared.streams.errors import EventRefused
-from shared.streams.publisher import MAX_BATCH, Publication, Publisher, too_large
+from shared.streams.outcomes import Publication, too_large
+from shared.streams.publisher import MAX_BATCH, Publisher
 
 M = TypeVar("M", bound=BaseModel)
 

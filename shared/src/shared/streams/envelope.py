@@ -85,6 +85,15 @@ def is_attribute(text: str) -> bool:
     return ATTRIBUTE.fullmatch(text) is not None
 
 
+def check_id(event_id: str) -> str:
+    """Return the event id, or raise ValueError where it could not be one."""
+    if not 0 < len(event_id) <= MAX_ID_LENGTH:
+        raise ValueError(f"an event id has 1 to {MAX_ID_LENGTH} characters, not {len(event_id)}")
+    if not is_attribute(event_id):
+        raise ValueError("an event id has no control characters")
+    return event_id
+
+
 class Envelope(BaseModel):
     """The CloudEvents attributes that Herald writes and reads."""
 

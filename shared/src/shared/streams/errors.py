@@ -1,7 +1,7 @@
 """What can go wrong between a service and its streams.
 
     StreamError
-    ├── EventRefused        the event can never be published; it is in the dead-letter stream
+    ├── EventRefused        the event will not be published; it is in the dead-letter stream
     ├── NotConnected        the broker was used before `connect` or after `close`
     ├── TooLateError        whether the event was published is not known any more
     └── ConsumerStopped     a consumer ended although nobody asked it to
@@ -9,8 +9,9 @@
     TryLater                raised BY a handler: the handler cannot work now, the event is fine
 
 Redis being away is no error here: a publish waits, a consumer backs off, both go on when it is
-back. An error from Redis means "unknown", never "not written". Redis refusing its user is none
-either: it ends the process (`shared.streams.denial`).
+back. Redis being full is waited for as well, but not for long. An error from Redis means "unknown",
+never "not written". Redis refusing its user is none either: it ends the process
+(`shared.streams.denial`).
 """
 
 
@@ -19,7 +20,7 @@ class StreamError(Exception):
 
 
 class EventRefused(StreamError):  # noqa: N818 — reads as the outcome it is
-    """The event can never be published: it is too large, invalid, or was refused before.
+    """The event will not be published: too large, invalid, without room, or refused before.
 
     By the time this is raised the event stands in the dead-letter stream and its id is marked, so
     the same id will never be published as well.

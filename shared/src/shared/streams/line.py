@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -76,8 +76,8 @@ class Line:
             async with asyncio.timeout(self._timeout):
                 await connection.send_command(*command, check_health=False)
                 return await connection.read_response()
-        except NoScriptError:
-            raise
+        except ResponseError:
+            raise  # a whole answer, so the connection is as good as before
         except BaseException:
             # What is still to come on this connection would answer another call.
             await connection.disconnect(nowait=True)

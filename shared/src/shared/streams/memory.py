@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 PRESSURE = 0.7
-"""Share of `maxmemory` from which finished entries go early. A rewrite of the append-only file and
-a night of a subscriber that is down still find room above it."""
+"""Share of `maxmemory` from which finished entries go early: they are history, and what is left of
+prod's 256 MB takes 180,000 commands that nobody has read yet, at 445 bytes each."""
 FULL = 0.95
 """Share of `maxmemory` from which a server counts as full, before it refuses its first write: what
 is left of prod's 256 MB takes 500 of the largest commands."""

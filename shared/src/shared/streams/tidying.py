@@ -25,8 +25,9 @@ log = structlog.get_logger(__name__)
 EVERY = 300.0
 """Seconds between two rounds of trimming by age."""
 LOOK_EVERY = 10.0
-"""Seconds between two looks at the server's memory; a publisher whose write was refused asks for
-one at once."""
+"""Seconds between two looks at the server's memory; where a write was refused for want of it, room
+is made at once."""
+ROUND_TIMEOUT = 5.0
 CONSUMER_GONE_AFTER = 3600.0
 """Idle seconds after which a consumer that holds nothing is forgotten."""
 
@@ -39,7 +40,7 @@ class Tidier:
         self._script = client.register_script(load_script("tidy"))
         self._retention: dict[str, float] = {}
         self._due: dict[str, float] = {}
-        self._hurry = asyncio.Event()
+        self._new = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def keep(self, stream: str, retention: float) -> None:
@@ -52,13 +53,18 @@ class Tidier:
             return
         self._retention[stream] = retention
         self._due[stream] = 0.0
-        self._hurry.set()
+        self._new.set()
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="tidy")
 
-    def hurry(self) -> None:
-        """Look at the memory now: a write was refused for the lack of it."""
-        self._hurry.set()
+    async def make_room(self) -> None:
+        """Trim now what every group has finished with; returns when that is done or cannot be."""
+        try:
+            async with asyncio.timeout(ROUND_TIMEOUT):
+                for stream in list(self._retention):
+                    await self._trim(stream, 0.0)
+        except UNKNOWN as error:
+            log.debug("tidying put off", reason=describe(error))
 
     async def tidy(self, stream: str, retention: float) -> tuple[int, int]:
         """Trim entries older than `retention` seconds that all groups have finished with.
@@ -81,13 +87,13 @@ class Tidier:
     async def _run(self) -> None:
         while True:
             check_cancelled()
-            self._hurry.clear()
+            self._new.clear()
             try:
                 await self._round()
             except UNKNOWN as error:
                 log.debug("tidying put off", reason=describe(error))
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), LOOK_EVERY * _jitter())
+                await asyncio.wait_for(self._new.wait(), LOOK_EVERY * _jitter())
 
     async def _round(self) -> None:
         """Trim each stream whose time has come, or all of them where memory runs short."""
@@ -95,16 +101,13 @@ class Tidier:
         for stream, retention in list(self._retention.items()):
             if not short and monotonic() < self._due[stream]:
                 continue
-            trimmed, forgotten = await self.tidy(stream, 0.0 if short else retention)
-            self._due[stream] = monotonic() + EVERY * _jitter()
-            if trimmed or forgotten:
-                log.info(
-                    "stream tidied",
-                    stream=stream,
-                    trimmed=trimmed,
-                    early=short,
-                    consumers=forgotten,
-                )
+            await self._trim(stream, 0.0 if short else retention)
+
+    async def _trim(self, stream: str, retention: float) -> None:
+        trimmed, forgotten = await self.tidy(stream, retention)
+        self._due[stream] = monotonic() + EVERY * _jitter()
+        if trimmed or forgotten:
+            log.info("stream tidied", stream=stream, trimmed=trimmed, consumers=forgotten)
 
 
 def _jitter() -> float:

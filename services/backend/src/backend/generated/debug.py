@@ -21,6 +21,9 @@ class DebugController(Protocol):
 
         Failures, as the API declares them:
             400: The body is no JSON.
+            408: The body did not come in time.
+            413: The body is too large.
+            415: The body does not call itself JSON.
             422: The request does not fit its schema, or the command is too large.
             503: Redis cannot be reached; the command may still be published later.
         """
@@ -32,6 +35,9 @@ def debug_router(controller: DebugController) -> APIRouter:
     router = APIRouter()
     publish_command_errors: dict[int | str, dict[str, Any]] = {
         400: {"description": "The body is no JSON.", "model": Problem},
+        408: {"description": "The body did not come in time.", "model": Problem},
+        413: {"description": "The body is too large.", "model": Problem},
+        415: {"description": "The body does not call itself JSON.", "model": Problem},
         422: {
             "description": "The request does not fit its schema, or the command is too large.",
             "model": Problem,

@@ -21,7 +21,10 @@ class UsersController(Protocol):
 
         Failures, as the API declares them:
             400: The body is no JSON.
+            408: The body did not come in time.
             409: The user was registered before.
+            413: The body is too large.
+            415: The body does not call itself JSON.
             422: The request does not fit its schema.
             503: The database cannot be reached; try again later.
         """
@@ -43,7 +46,10 @@ def users_router(controller: UsersController) -> APIRouter:
     router = APIRouter()
     create_user_errors: dict[int | str, dict[str, Any]] = {
         400: {"description": "The body is no JSON.", "model": Problem},
+        408: {"description": "The body did not come in time.", "model": Problem},
         409: {"description": "The user was registered before.", "model": Problem},
+        413: {"description": "The body is too large.", "model": Problem},
+        415: {"description": "The body does not call itself JSON.", "model": Problem},
         422: {"description": "The request does not fit its schema.", "model": Problem},
         503: {"description": "The database cannot be reached; try again later.", "model": Problem},
     }
