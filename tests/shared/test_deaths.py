@@ -119,13 +119,16 @@ async def test_waiting_for_a_dependency_counts_for_no_delivery(
         attempts.append(delivery.attempt)
         raise TryLater("the database is away")
 
-    for round_ in range(1, 2 * limits.deliveries):
+    async def lives_until(attempted: int) -> None:
         member = StreamBroker()
         member.subscribe_event(SAID, group="g", limits=limits)(cannot)
         await member.connect(redis_server.url)
         await member.start_consumers()
-        await eventually(lambda wanted=round_: len(attempts) >= wanted, seconds=10)
+        await eventually(lambda: len(attempts) >= attempted, seconds=10)
         await member.close()
+
+    for attempted in range(1, 2 * limits.deliveries):
+        await lives_until(attempted)
     assert set(attempts) == {1}
     assert redis_server.client().xlen(SAID.dead_letters) == 0
 

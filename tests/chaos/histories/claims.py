@@ -3,7 +3,7 @@
 from collections import Counter
 
 from shared.streams.letters import DeadLetter
-from tests.chaos.histories.world import BYSTANDER, GROUPS, LIMITS, STREAM, Key, World, key_of
+from tests.chaos.histories.world import BYSTANDER, GROUPS, LIMITS, STREAM, World, key_of
 
 
 def broken(world: World) -> list[str]:
@@ -13,7 +13,9 @@ def broken(world: World) -> list[str]:
     claims = list(record.surprises)
     standing = Counter(key_of(fields) for _, fields in world.client.xrange(STREAM.name))
     claims += [
-        f"{key} is in the stream {n} times" for key, n in standing.items() if key in record.updates and n > 1
+        f"{key} is in the stream {n} times"
+        for key, n in standing.items()
+        if key in record.updates and n > 1
     ]
     claims += [
         f"{key} was appended again, and nobody replayed it"
@@ -22,7 +24,9 @@ def broken(world: World) -> list[str]:
     ]
     claims += [f"{key} was refused {n} times" for key, n in record.refused.items() if n > 1]
     claims += [f"{key} is in the stream and refused" for key in record.refused if standing[key]]
-    claims += [f"{group} had {key} {n} times" for (group, key), n in record.effects.items() if n > 1]
+    claims += [
+        f"{group} had {key} {n} times" for (group, key), n in record.effects.items() if n > 1
+    ]
     return [*claims, *_answers(world), *_letters(world), *_disorder(world)]
 
 
@@ -36,7 +40,9 @@ def broken_at_the_end(world: World) -> list[str]:
     for key, update in record.updates.items():
         there = key in record.entries
         if record.answered[key] and there == (key in record.refused):
-            claims.append(f"{key} was answered for and is in both the stream and the letters, or none")
+            claims.append(
+                f"{key} was answered for and is in both the stream and the letters, or none"
+            )
         if not there:
             continue
         claims += [

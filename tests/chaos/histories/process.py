@@ -31,6 +31,14 @@ class Patience(selectors.DefaultSelector):
         return super().select(self.seconds)
 
 
+class _Loop(LoopWithClock):
+    """The loop of one process."""
+
+    def __init__(self, clock: Clock, selector: Patience, process: "Process") -> None:
+        self.process = process
+        super().__init__(clock, selector)
+
+
 class Process:
     """One process: its loop, whether it runs, and what is to happen to its next calls."""
 
@@ -43,8 +51,7 @@ class Process:
         self.lost_reply_to: list[tuple[Any, ...]] = []
         self._held: asyncio.Future[None] | None = None
         self._selector = Patience()
-        self.loop: Any = LoopWithClock(clock, self._selector)
-        self.loop.process = self
+        self.loop: Any = _Loop(clock, self._selector, self)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def begin(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
@@ -142,14 +149,12 @@ class Wire(Connection):
         self._blocking = 0.0
         self._command: tuple[Any, ...] = ()
 
-    async def connect_check_health(
-        self, check_health: bool = True, retry_socket_connect: bool = True
-    ) -> None:
+    async def connect_check_health(self, *args: Any, **kwargs: Any) -> None:
         """Connect, unless the process is dead."""
         if self._process.dead:
             raise asyncio.CancelledError
         with self._counted():
-            await super().connect_check_health(check_health, retry_socket_connect)
+            await super().connect_check_health(*args, **kwargs)
 
     async def send_command(self, *args: Any, **kwargs: Any) -> None:
         """Send a command; a read that would block for a while asks now and again after it."""
@@ -162,12 +167,12 @@ class Wire(Connection):
             self._command = args
         await super().send_command(*args, **kwargs)
 
-    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+    async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
         """Write to the socket, unless the process is dead."""
         if self._process.dead:
             raise asyncio.CancelledError
         with self._counted():
-            await super().send_packed_command(command, check_health)
+            await super().send_packed_command(*args, **kwargs)
 
     async def read_response(self, *args: Any, **kwargs: Any) -> Any:
         """Return a reply, or lose it."""

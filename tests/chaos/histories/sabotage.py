@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-from pytest import MonkeyPatch
+import pytest
 
 import shared.streams.graveyard as graveyards
 import shared.streams.publisher as publishing
@@ -16,7 +16,7 @@ from shared.streams.hand import Hand
 from shared.streams.scripts import load_script
 
 
-def handling_alone(patch: MonkeyPatch) -> None:
+def handling_alone(patch: pytest.MonkeyPatch) -> None:
     """Handle what has killed its consumers beside everything else."""
 
     @asynccontextmanager
@@ -27,19 +27,19 @@ def handling_alone(patch: MonkeyPatch) -> None:
     patch.setattr(Hand, "_turn", beside_others)
 
 
-def replaying_once(patch: MonkeyPatch) -> None:
+def replaying_once(patch: pytest.MonkeyPatch) -> None:
     """Replay a letter whatever became of its event meanwhile, and leave those of other groups."""
     careless = load_script("replay").replace("outcome ~= failed", "false")
     patch.setattr(graveyards, "load_script", lambda _: careless)
     patch.setattr(Graveyard, "_siblings", lambda *_: [])
 
 
-def not_publishing_late(patch: MonkeyPatch) -> None:
+def not_publishing_late(patch: pytest.MonkeyPatch) -> None:
     """Publish however long ago an event was handed over."""
     patch.setattr(publishing, "PUBLISH_WITHIN", 10 * 365 * 86400)
 
 
-def sources_apart(patch: MonkeyPatch) -> None:
+def sources_apart(patch: pytest.MonkeyPatch) -> None:
     """Take an event id for the same event, whoever's it is."""
 
     def careless(name: str) -> str:
@@ -48,7 +48,7 @@ def sources_apart(patch: MonkeyPatch) -> None:
     patch.setattr(publishing, "load_script", careless)
 
 
-PROTECTIONS: dict[str, Callable[[MonkeyPatch], None]] = {
+PROTECTIONS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "handling alone": handling_alone,
     "replaying once": replaying_once,
     "not publishing late": not_publishing_late,
@@ -59,7 +59,7 @@ PROTECTIONS: dict[str, Callable[[MonkeyPatch], None]] = {
 @contextmanager
 def without(protection: str) -> Iterator[None]:
     """Take a protection away for a while; nothing where it has no name."""
-    with MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         if protection:
             PROTECTIONS[protection](patch)
         yield

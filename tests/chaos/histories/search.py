@@ -13,7 +13,7 @@ from hypothesis.reporting import with_reporter
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.chaos.histories.clock import ServerWithClock, production_reads
-from tests.chaos.histories.machine import histories
+from tests.chaos.histories.machine import Histories
 from tests.chaos.histories.process import over_wires
 from tests.chaos.histories.sabotage import without
 
@@ -44,13 +44,14 @@ def search(count: int, start: int, protection: str = "", *, shorten: bool = True
     with ExitStack() as stack:
         stack.enter_context(quiet())
         server = stack.enter_context(ServerWithClock())
+        Histories.server = server
         stack.enter_context(production_reads(server.clock))
         stack.enter_context(over_wires())
         stack.enter_context(without(protection))
         # Hypothesis' own lines repeat what its exception says.
         stack.enter_context(with_reporter(lambda _: None))
         try:
-            run_state_machine_as_test(seed(start)(histories(server)), settings=asked)
+            run_state_machine_as_test(seed(start)(Histories), settings=asked)
         except (AssertionError, ExceptionGroup) as broken:
             return os.linesep.join([str(broken), "", *getattr(broken, "__notes__", [])])
     return None

@@ -20,7 +20,6 @@ from shared.generated.schemas import CommandReceived
 from shared.streams import Delivery, EventRefused, Limits, StreamBroker, StreamError, TryLater
 from shared.streams.envelope import FIELD_BYTES
 from shared.streams.graveyard import Graveyard, NotReplayableError
-from shared.streams.publisher import Publisher
 from tests.chaos.histories.clock import ServerWithClock
 from tests.chaos.histories.process import Process
 
@@ -131,8 +130,8 @@ class Publishing:
     async def _publish(self, batch: Sequence[Update]) -> None:
         if self.broker is None:
             self.broker = StreamBroker()
-            client = await self.broker.connect(self.world.server.url, source=self.source)
-            self.broker._publisher = Publisher(client, self.world.clock.time)
+            await self.broker.connect(self.world.server.url, source=self.source)
+            self.broker.publisher_of_events._clock.now = self.world.clock.time
         events = [(update.key[1], update.event) for update in batch]
         try:
             outcomes = await self.broker.publish_events(STREAM, events)
@@ -205,6 +204,7 @@ class Member:
         """Let the process be killed before it does anything else."""
         self.process.doomed = True
 
+
 class World:
     """Everything that there is, and what may happen to it."""
 
@@ -257,7 +257,7 @@ class World:
 
     def settle(self) -> None:
         """Let everybody work until all wait for time to pass."""
-        while any([worker.process.run() for worker in self.workers]):
+        while sum(worker.process.run() for worker in self.workers):
             pass
         self.look()
 
