@@ -206,8 +206,12 @@ class Infrastructure(Declared):
 class Service(Declared):
     """One service: what it runs, what it waits for, what it reads, says and hears."""
 
-    name: str = item(NAME, "Its name: container, host name and Python package.", required=True)
-    type: str = item(Choice(SERVICE_TYPES), "What kind of service it is.", required=True)
+    name: str = item(
+        NAME, "Its name: container, host name and Python package.", default="", required=True
+    )
+    type: str = item(
+        Choice(SERVICE_TYPES), "What kind of service it is.", default="", required=True
+    )
     description: str = item(SENTENCE, "What it does, in one sentence.", default="")
     image: str = item(IMAGE, "Ready-made image (type image only).", default="")
     command: tuple[str, ...] = item(
@@ -269,8 +273,10 @@ SERVICE = Record(Service, "a service", instead=COMPOSE_WORDS)
 class Stack(Declared):
     """The stack, declared once: infrastructure and services of one project."""
 
-    version: int = item(Integer(1, 1), "Version of this format.", required=True)
-    project: str = item(NAME, "Name of the project: containers, networks, volumes.", required=True)
+    version: int = item(Integer(1, 1), "Version of this format.", default=1, required=True)
+    project: str = item(
+        NAME, "Name of the project: containers, networks, volumes.", default="", required=True
+    )
     infrastructure: dict[str, Infrastructure] = item(
         Table(NAME, Record(Infrastructure, "an infrastructure")),
         "Ready-made parts by name.",

@@ -144,7 +144,8 @@ def item(
         description: one sentence; it is shown by editors and in messages.
         default: its value where the key is left out.
         key: its name in the file where that is no Python name.
-        required: whether leaving it out is a mistake; `default` is then used to go on checking.
+        required: whether leaving it out is a mistake; `default` is then used to go on checking, so
+            it is of the type that the rules expect, like everything that was read wrongly.
     """
     shown = None if required or default in (None, (), {}, "") else default
     metadata = {

@@ -27,6 +27,9 @@ from infra.stack.reading import (
 T = TypeVar("T")
 Schema = dict[str, Any]
 
+MOST_DIGITS = 20
+"""A longer number is out of every bound; Python reads none of more than 4,300 digits."""
+
 
 class Shape(Generic[T]):
     """What one value may look like; `what` finishes the sentence 'X must be …'."""
@@ -133,7 +136,7 @@ class Integer(Shape[int]):
             reading.error(node, f"{label(at)} must be {self.what}: leave out the quotes")
         elif not CANONICAL_INTEGER.fullmatch(raw):
             reading.error(node, f"{label(at)} must be {self.what}{_as_read(node)}")
-        elif not self.minimum <= int(raw) <= self.maximum:
+        elif len(raw) > MOST_DIGITS or not self.minimum <= int(raw) <= self.maximum:
             reading.error(node, f"{label(at)} must be {self.what}, not {raw}")
         else:
             return int(raw)

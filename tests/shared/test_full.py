@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shared.streams import Delivery, EventRefused, Limits, Publication, StreamBroker, room
-from shared.streams.publisher import NO_ROOM
+from shared.streams.errors import NO_ROOM
 from tests.conditions import eventually
 from tests.servers import RedisServer
 from tests.shared.said import SAID, Said, said
@@ -69,9 +69,14 @@ async def test_what_can_be_no_event_is_refused_by_a_full_server_too(
 ) -> None:
     """It waits no longer than an event, and the letter keeps the reason without the content."""
     redis_server.client().config_set("maxmemory", 1)
-    with pytest.raises(EventRefused, match="odd; Redis was full"):
+    with pytest.raises(EventRefused, match="odd; Redis was full") as refusal:
         await broker.refuse_event(SAID, {"a": LARGE}, event_id="a", reason="odd")
     assert letters(redis_server)["a"][b"__data__"] == b""
+    assert not refusal.value.kept
+    redis_server.client().config_set("maxmemory", 0)
+    with pytest.raises(EventRefused, match="odd") as refusal:
+        await broker.refuse_event(SAID, {"a": LARGE}, event_id="b", reason="odd")
+    assert refusal.value.kept
 
 
 async def test_what_was_published_is_not_refused_for_want_of_room(

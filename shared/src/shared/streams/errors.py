@@ -19,6 +19,10 @@ class StreamError(Exception):
     """Base of every error that the streams runtime raises."""
 
 
+NO_ROOM = "Redis was full; the content was not kept"
+"""Why an event is refused that waited in vain for room; its dead letter holds nothing else."""
+
+
 class EventRefused(StreamError):  # noqa: N818 — reads as the outcome it is
     """The event will not be published: too large, invalid, without room, or refused before.
 
@@ -30,6 +34,11 @@ class EventRefused(StreamError):  # noqa: N818 — reads as the outcome it is
         super().__init__(f"event {event_id} was refused: {reason}")
         self.event_id = event_id
         self.reason = reason
+
+    @property
+    def kept(self) -> bool:
+        """Whether the dead letter has the event's content; not where Redis was full."""
+        return not self.reason.endswith(NO_ROOM)
 
 
 class NotConnected(StreamError):  # noqa: N818 — reads as the state it is

@@ -22,7 +22,7 @@ from shared.streams.batches import Batch, Waiting, fail, settle
 from shared.streams.clock import ServerClock
 from shared.streams.connection import SOCKET_TIMEOUT
 from shared.streams.envelope import FIELD, MAX_ENTRY_BYTES, check_id
-from shared.streams.errors import EventRefused, NotConnected
+from shared.streams.errors import NO_ROOM, EventRefused, NotConnected
 from shared.streams.letters import DeadLetter
 from shared.streams.line import Line
 from shared.streams.outcomes import Outcome, Publication, published, refused, too_large
@@ -44,8 +44,6 @@ Another publisher may have appended it, before it was handed over here by as lon
 repeats an update: 24 hours. Its marker is then 48 hours old at most, and lives."""
 MAX_BATCH = 500
 """Events in one script call; the server answers nobody else while a script runs, 2 ms for these."""
-NO_ROOM = "Redis was full; the content was not kept"
-"""Why an event is refused that waited in vain for room; its dead letter holds nothing else."""
 
 
 class Publisher:

@@ -81,17 +81,24 @@ def check_cancelled() -> None:
         raise asyncio.CancelledError
 
 
-async def until_answered(call: Callable[[], Awaitable[T]], outage: Outage) -> T:
+async def until_answered(
+    call: Callable[[], Awaitable[T]],
+    outage: Outage,
+    answers: tuple[type[redis_errors.ResponseError], ...] = (),
+) -> T:
     """Make a repeatable call again and again until Redis has answered it.
 
     For calls that may be carried out more than once without harm: after an error nobody knows
-    whether the one before it was.
+    whether the one before it was. Errors that are among `answers` are raised.
     """
     backoff = Backoff()
     started = monotonic()
     while True:
         try:
             answer = await call()
+        except answers:
+            outage.worked()
+            raise
         except UNKNOWN as error:
             outage.failed(error, started)
             check_cancelled()

@@ -38,15 +38,11 @@ class Room:
 
     async def ask(self, call: Callable[[], Awaitable[T]], outage: Outage) -> T | None:
         """Make a repeatable call until it is answered; None where there is no room for it."""
-
-        async def attempt() -> T | None:
-            try:
-                return await call()
-            except OutOfMemoryError:
-                self._note()
-                return None
-
-        return await until_answered(attempt, outage)
+        try:
+            return await until_answered(call, outage, (OutOfMemoryError,))
+        except OutOfMemoryError:
+            self._note()
+            return None
 
     async def insist(self, call: Callable[[], Awaitable[T]], outage: Outage) -> T | None:
         """Make room and call again, and again; None where that was in vain."""
