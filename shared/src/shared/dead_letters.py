@@ -104,7 +104,7 @@ def run(graveyard: Graveyard, options: argparse.Namespace) -> int:
         if "not_replayed" in outcome:
             code = os.EX_DATAERR
         if options.json:
-            say(json.dumps(_plain(buried) | outcome, ensure_ascii=False), escaped=False)
+            say(as_json(_plain(buried) | outcome))
         else:
             for line in _lines(buried, options.verb, outcome):
                 say(line)
@@ -175,9 +175,15 @@ def _ago(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def say(text: str, stream: Any = None, *, escaped: bool = True) -> None:
+def say(text: str, stream: Any = None) -> None:
     """Print one line; what could steer a terminal is shown and not sent to it."""
-    print(printable(text) if escaped else text, file=stream or sys.stdout)
+    print(printable(text), file=stream or sys.stdout)
+
+
+def as_json(content: Mapping[str, Any]) -> str:
+    """Return a JSON object in one line, with JSON's escapes for what has no shape of its own."""
+    text = json.dumps(content, ensure_ascii=False)
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 def printable(text: str) -> str:

@@ -15,6 +15,8 @@ Edit = Callable[[str, str, str], None]
 MODELS = "shared/spec/models.yaml"
 EVENTS = "shared/spec/events.yaml"
 USERS = "services/backend/spec/users.yaml"
+SEND = '    action: send\n    channel: {$ref: "#/channels/command_received"}'
+SHOUT = SEND.replace("send", "shout")
 PROBLEM_REF = "schema: {$ref: ../../../shared/spec/models.yaml#/$defs/Problem}"
 USER_ID_REF = "schema: {$ref: ../../../shared/spec/models.yaml#/$defs/UserId}"
 CREATE_REF = "schema: {$ref: ../../../shared/spec/models.yaml#/$defs/UserCreate}"
@@ -39,7 +41,7 @@ CASES = [
     (MODELS, 'items: {$ref: "#/$defs/Fault"}', 'items: {$ref: "#/$defs/Falt"}', "no definition"),
     # AsyncAPI
     (EVENTS, "asyncapi: 3.0.0", "asyncapi: 2.6.0", "asyncapi: '3.0.0' was expected"),
-    (EVENTS, "    action: send", "    action: shout", "operations.publish_command_received.action"),
+    (EVENTS, SEND, SHOUT, "operations.publish_command_received.action"),
     (EVENTS, "    title: Commands received", "    tittle: Commands", "unknown key 'tittle'"),
     (EVENTS, "    address: command_received\n", "", "has no address"),
     (EVENTS, "#/$defs/CommandReceived", "#/$defs/CommandRecieved", "must be a $ref to an object"),
@@ -95,7 +97,7 @@ def test_a_fault_is_named_with_its_place(  # noqa: PLR0913 — the four parts of
 
 PLACES = [
     (MODELS, '#/$defs/Fault"}', '#/$defs/Falt"}', 17),
-    (EVENTS, "    action: send", "    action: shout", 5),
+    (EVENTS, SEND, SHOUT, 5),
     (EVENTS, "    title: Commands received", "    tittle: Commands", 5),
     (USERS, "      operationId: get_user", "      operationId: getUser", 7),
     (USERS, "          in: path", "          in: pfad", 11),
@@ -126,7 +128,7 @@ def test_the_faults_of_all_specs_are_reported_at_once(
     generate: Generate, edit: Edit, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One run tells everything there is to mend."""
-    edit(EVENTS, "    action: send", "    action: shout")
+    edit(EVENTS, SEND, SHOUT)
     edit(USERS, "      operationId: get_user", "      operationId: getUser")
     edit(USERS, "      summary: Return a registered user.\n", "")
     assert generate() == os.EX_DATAERR

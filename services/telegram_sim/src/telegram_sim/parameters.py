@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from aiohttp import BodyPartReader, web
 
 from telegram_sim.errors import ApiError, BadRequestError
+from telegram_sim.serial import decode
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
@@ -72,7 +73,7 @@ class Parameters:
         if not text:
             return None
         try:
-            return json.loads(text)
+            return decode(text)
         except ValueError:
             raise BadRequestError(f"can't parse {what} JSON object") from None
 
@@ -123,7 +124,7 @@ def _from_json(body: bytes) -> dict[str, str]:
     if not body:
         return {}
     try:
-        found = json.loads(body)
+        found = decode(body)
     except ValueError as problem:
         raise BadRequestError(f"can't parse the body as JSON: {problem}") from None
     if not isinstance(found, dict):

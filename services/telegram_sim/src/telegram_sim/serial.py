@@ -17,6 +17,9 @@ def decode(text: bytes | str) -> Any:
     """Return what a JSON text says.
 
     Raises:
-        ValueError: It is no JSON.
+        ValueError: It is no JSON, or nested too deep.
     """
-    return json.loads(text)
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None

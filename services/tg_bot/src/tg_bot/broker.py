@@ -30,3 +30,18 @@ async def redis_memory_used() -> float | None:
 async def polling_lease(bot_id: int) -> Lease:
     """Return this process's contender for the right to poll as one bot."""
     return await broker.lease(command_received, str(bot_id))
+
+
+async def start_consumers() -> None:
+    """Begin to read what is replayed."""
+    await broker.start_consumers()
+
+
+async def stop_consumers(grace: float) -> None:
+    """Read no more, and let what is being handled finish for `grace` seconds."""
+    await broker.stop_consumers(grace)
+
+
+async def consumers_stopped() -> None:
+    """Wait until a consumer ends by itself; raises `ConsumerStopped` then."""
+    await broker.consumers_stopped()

@@ -7,33 +7,47 @@ from collections.abc import Coroutine
 from typing import Any, NoReturn
 
 import structlog
-from telegram.error import InvalidToken, NetworkError, RetryAfter, TelegramError
+from telegram.error import InvalidToken, RetryAfter, TelegramError
 from telegram.ext import (
     Application,
     ApplicationBuilder,
-    CommandHandler,
     ContextTypes,
     MessageHandler,
-    filters,
 )
+from telegram.ext.filters import UpdateType
 from telegram.request import BaseRequest
 
+from shared.generated.events import ConsumerStopped
 from shared.logs import configure_logging, hide
 from shared.settings import SettingsError, exit_with, load_settings
-from tg_bot.broker import close_broker, connect_broker, polling_lease
+from tg_bot.answers import check_identity
+from tg_bot.broker import (
+    close_broker,
+    connect_broker,
+    consumers_stopped,
+    polling_lease,
+    start_consumers,
+    stop_consumers,
+)
+from tg_bot.commands import SHOWS_COMMAND, WANTS_ANSWER, ShownCommand
 from tg_bot.context import BotData, Context
+from tg_bot.dispatch import handle_replayed_updates
 from tg_bot.flood import Flood, Quota
-from tg_bot.handlers import COMMANDS, handle_command, handle_error, handle_help, handle_start
+from tg_bot.handlers import COMMANDS, handle_command, handle_edit, handle_help, handle_start
 from tg_bot.health import Health
 from tg_bot.outbox import Limits, Outbox
 from tg_bot.polling import Poller, PollState
-from tg_bot.request import AiohttpRequest
+from tg_bot.request import AiohttpRequest, seconds_asked
 from tg_bot.settings import Settings
 from tg_bot.users import Users
 
 log = structlog.get_logger(__name__)
 
 REPLY_CONNECTIONS = 32
+REPLAY_GRACE = 3.0
+"""Seconds that replayed updates get when the bot is stopped; others have had theirs."""
+REGISTRATION_GRACE = 1.0
+"""Seconds that registrations get when the bot is stopped."""
 REPLY_GRACE = 2.0
 """Seconds that waiting replies get when the bot is stopped."""
 FIRST_BACKOFF, LAST_BACKOFF = 0.5, 30.0
@@ -66,12 +80,11 @@ def build_application(settings: Settings, polling: BaseRequest | None = None) ->
     )
     quota = Quota(settings.messages_per_minute, settings.bytes_per_day)
     application.bot_data.flood = Flood(quota, application.bot_data.outbox)
-    messages = filters.UpdateType.MESSAGE
-    application.add_handler(CommandHandler("start", handle_start, messages))
-    application.add_handler(CommandHandler("help", handle_help, messages))
-    application.add_handler(CommandHandler("command", handle_command, messages))
-    application.add_handler(MessageHandler(filters.COMMAND & messages, handle_help))
-    application.add_error_handler(handle_error)
+    application.add_handler(ShownCommand("start", handle_start))
+    application.add_handler(ShownCommand("help", handle_help))
+    application.add_handler(ShownCommand("command", handle_command))
+    application.add_handler(MessageHandler(UpdateType.MESSAGE & WANTS_ANSWER, handle_help))
+    application.add_handler(MessageHandler(UpdateType.EDITED_MESSAGE & SHOWS_COMMAND, handle_edit))
     return application
 
 
@@ -80,6 +93,8 @@ async def post_init(application: Bot, settings: Settings) -> None:
     await connect_broker(settings.redis_url)
     await _log_in(application)
     await application.start()
+    handle_replayed_updates(application)
+    await start_consumers()
     try:
         await application.bot.set_my_commands(COMMANDS)
     except TelegramError as error:
@@ -87,13 +102,14 @@ async def post_init(application: Bot, settings: Settings) -> None:
 
 
 async def post_shutdown(application: Bot) -> None:
-    """Send the replies that wait, then close every connection."""
+    """Answer whoever waits, then close every connection."""
+    await stop_consumers(REPLAY_GRACE)
+    await application.bot_data.users.close(REGISTRATION_GRACE)
     await application.bot_data.outbox.close(REPLY_GRACE)
     if application.running:
         await application.stop()
     await application.shutdown()
     await application.bot.request.shutdown()  # also where the log-in has failed
-    await application.bot_data.users.close()
     await close_broker()
 
 
@@ -103,6 +119,7 @@ async def run(settings: Settings) -> None:
     Raises:
         InvalidToken: Telegram does not know the token.
         SettingsError: the health port cannot be used.
+        ConsumerStopped: the consumer of replayed updates has ended by itself.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -122,7 +139,9 @@ async def run(settings: Settings) -> None:
             log.info("bot started", username=application.bot.username)
             state.ready = True
             lease = await polling_lease(application.bot.id)
-            await Poller(application, polling, state, lease).run(stop)
+            await _until_one_ends(
+                Poller(application, polling, state, lease).run(stop), consumers_stopped()
+            )
     finally:
         await health.stop()
         await post_shutdown(application)
@@ -135,17 +154,51 @@ async def _log_in(application: Bot) -> None:
     delay, reason = FIRST_BACKOFF, None
     while True:
         try:
-            await application.initialize()
+            await _ask_who_it_is(application)
         except InvalidToken:
             raise
-        except (NetworkError, RetryAfter) as error:
+        except TelegramError as error:
             if error.message != reason:
                 reason = error.message
                 log.warning("waiting for Telegram", reason=reason)
-            await asyncio.sleep(delay)
+            asked = seconds_asked(error) if isinstance(error, RetryAfter) else 0.0
+            await asyncio.sleep(max(delay, asked))
             delay = min(delay * 2, LAST_BACKOFF)
         else:
             return
+
+
+async def _ask_who_it_is(application: Bot) -> None:
+    """Make one getMe; raises TelegramError where its answer does not say who the bot is."""
+    try:
+        await application.initialize()
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise TelegramError(
+            f"getMe answered with what is no user: {type(error).__name__}"
+        ) from None
+    try:
+        check_identity(application.bot.bot, application.bot.token)
+    except TelegramError:
+        await application.shutdown()  # or the next `initialize` would not ask again
+        raise
+
+
+async def _until_one_ends(
+    polling: Coroutine[Any, Any, None], consuming: Coroutine[Any, Any, None]
+) -> None:
+    """Run both until one ends; what it raised is raised, and the other one is given up."""
+    tasks = [
+        asyncio.create_task(polling, name="poll"),
+        asyncio.create_task(consuming, name="consumers"),
+    ]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
@@ -179,4 +232,7 @@ def main() -> NoReturn:
         exit_with(SettingsError(refused), "tg_bot")
     except SettingsError as error:
         exit_with(error, "tg_bot")
+    except ConsumerStopped as error:
+        log.error("the subscriber stopped by itself", reason=str(error))  # noqa: TRY400 — the line says it all
+        raise SystemExit(1) from None
     raise SystemExit(os.EX_OK)

@@ -91,6 +91,14 @@ class Outbox:
         """
         return await self._deliver(chat_id, text, None, INSISTENT_ATTEMPTS)
 
+    async def answer_query(self, query_id: str, text: str) -> bool:
+        """Answer a callback query now, which stops the button's spinner; False where it cannot."""
+        try:
+            return await self._bot.answer_callback_query(query_id, text)
+        except TelegramError as error:
+            log.info("query not answered", reason=error.message)
+            return False
+
     async def close(self, grace: float) -> None:
         """Send what waits for at most `grace` seconds, then give up on the rest."""
         workers = [chat.worker for chat in self._chats.values() if chat.worker is not None]

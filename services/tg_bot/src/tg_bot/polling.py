@@ -16,7 +16,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlencode
 
 import structlog
@@ -25,8 +25,9 @@ from telegram.ext import Application
 from telegram.request import BaseRequest
 
 from shared.generated.events import Lease
+from tg_bot.answers import id_by_content, split_updates
+from tg_bot.dispatch import handle, keep
 from tg_bot.request import seconds_asked
-from tg_bot.updates import parse_update
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +45,7 @@ FAILING_AFTER = 5.0
 STOP_GRACE = 8.0
 """Seconds that the batch in hand gets to become durable when the bot is stopped."""
 FIRST_BACKOFF, LAST_BACKOFF = 0.5, 5.0
-ALLOWED_UPDATES = ("message",)
+ALLOWED_UPDATES = ("message", "edited_message")
 """What the handlers handle; Telegram drops the rest on arrival and remembers this choice."""
 
 
@@ -169,13 +170,18 @@ class Poller:
                 "allowed_updates": json.dumps(ALLOWED_UPDATES),
             }
         )
-        updates = await self._request.post(
+        result = await self._request.post(
             f"{self._application.bot.base_url}/getUpdates?{query}",
             read_timeout=wait + ANSWER_GRACE,
         )
-        if not updates and offset == self._offset:
+        updates, odd = split_updates(result)
+        if not result and offset == self._offset:
             self._offset = 0  # confirmed; ids may restart anywhere after a quiet week
-        return cast("list[dict[str, Any]]", updates)
+        for update in odd[:BATCH]:
+            await keep(update, self._event_id(id_by_content(update)), "it has no update_id")
+        if odd and not updates:
+            raise TelegramError("getUpdates answered with updates that have no id")
+        return updates
 
     async def _handle(self, updates: Sequence[dict[str, Any]], stopping: asyncio.Task[Any]) -> bool:
         """Handle a batch, all of it at once; False where it was not durable before the stop.
@@ -196,19 +202,18 @@ class Poller:
             await asyncio.gather(*tasks, return_exceptions=True)
             return False
         handled.result()
-        self._offset = int(updates[-1]["update_id"]) + 1
+        self._offset = max(int(update["update_id"]) for update in updates) + 1
         return True
 
     async def _handle_one(self, raw: dict[str, Any]) -> None:
-        """Let the handlers have one update; it returns when what they caused is durable."""
+        """Let the handlers have one update; it returns when what came of it is durable."""
         if not await self._application.bot_data.flood.admits(raw):
             return
-        try:
-            update = parse_update(raw, self._application.bot)
-        except Exception:
-            log.exception("update not understood", update=raw["update_id"], fields=sorted(raw))
-            return
-        await self._application.process_update(update)
+        await handle(self._application, raw, self._event_id(raw["update_id"]))
+
+    def _event_id(self, update_id: int | str) -> str:
+        """Return what identifies an update among those of all bots."""
+        return f"{self._application.bot.id}:{update_id}"
 
     async def _confirm(self) -> None:
         """Confirm the last batch without waiting for another."""

@@ -11,6 +11,8 @@ import aiohttp
 from telegram.error import NetworkError, RetryAfter, TimedOut
 from telegram.request import BaseRequest, RequestData
 
+from tg_bot.answers import Answer, parse_answer, status_of
+
 READ_TIMEOUT = 10.0
 CONNECT_TIMEOUT = 5.0
 URLENCODED = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -78,11 +80,17 @@ class AiohttpRequest(BaseRequest):
             async with self._session.request(
                 method, url, data=body, headers=headers, timeout=timeout, proxy=proxy
             ) as response:
-                return response.status, await response.read()
+                answer = await response.read()
+                return status_of(response.status, answer), answer
         except TimeoutError as error:
             raise TimedOut from error
         except (aiohttp.ClientError, OSError) as error:
             raise NetworkError(f"{type(error).__name__} at the Bot API") from error
+
+    @staticmethod
+    def parse_json_payload(payload: bytes) -> Answer:
+        """Return what can be used of an answer; never raises, and logs nothing of it."""
+        return parse_answer(payload)
 
     def _proxy(self, url: str) -> str | None:
         """Return the proxy that the environment names for a URL's server; looked up once.

@@ -121,7 +121,8 @@ async def test_a_command_that_can_never_be_an_event_is_refused(
     running: Service, telegram: SimClient, redis_server: RedisServer
 ) -> None:
     """A command without a sender stands in the dead letters with its reason, and is answered."""
-    before = await telegram.write("good evening", user=5)
+    evening = await telegram.write("good evening", user=5)
+    before = await telegram.wait_for_answer(5, after=evening.message_id)
     chat = {"id": 5, "type": "private", "first_name": "X"}
     entity = {"type": "bot_command", "offset": 0, "length": 8}
     message = {"message_id": 1, "date": 1_790_000_000, "chat": chat, "text": "/command anonymous"}

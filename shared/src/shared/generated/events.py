@@ -6,7 +6,7 @@ Written by `make generate-from-spec` from shared/spec/events.yaml; do not edit.
 from collections.abc import Callable
 from typing import Any
 
-from shared.generated.schemas import CommandReceived
+from shared.generated.schemas import CommandReceived, TelegramUpdate
 from shared.streams import (
     Consumer,
     ConsumerState,
@@ -41,11 +41,16 @@ __all__ = [
     "publish_command_received",
     "refuse_command_received",
     "subscribe_command_received",
+    "telegram_update",
+    "publish_telegram_update",
+    "refuse_telegram_update",
+    "subscribe_telegram_update",
 ]
 
 broker = StreamBroker()
 
 command_received = EventStream(name="command_received", model=CommandReceived)
+telegram_update = EventStream(name="telegram_update", model=TelegramUpdate)
 
 
 async def publish_command_received(
@@ -72,10 +77,11 @@ async def publish_command_received(
 
 
 async def refuse_command_received(content: Any, *, event_id: str, reason: str) -> Publication:
-    """Put what cannot become a CommandReceived into the dead letters.
+    """Put what cannot become a CommandReceived now into the dead letters.
 
     Args:
-        content: Whatever there is of the event; written as JSON.
+        content: Whatever there is of the event, written as JSON; a CommandReceived can be
+            replayed from there.
         event_id: Its id; once refused it is never published.
         reason: Why, for the person who reads the dead letters.
 
@@ -104,3 +110,62 @@ def subscribe_command_received(
         last delivery it moves to the dead letters. `TryLater` does not count as one.
     """
     return broker.subscribe_event(command_received, group=group, limits=limits)
+
+
+async def publish_telegram_update(
+    event: TelegramUpdate, *, event_id: str | None = None
+) -> Publication:
+    """Hand an update to the bot's handlers again.
+
+    Waits while Redis is away, for a day, and never appends one event id twice.
+
+    Args:
+        event: What happened.
+        event_id: Identifies the event for good: publishing it again under the same id writes
+            nothing. Without it a random one is taken.
+
+    Returns:
+        The event's id and where it stands in the stream `telegram_update`.
+
+    Raises:
+        EventRefused: The event can never be published; it stands in the dead letters.
+        NotConnected: The broker is not connected, or was closed before there was an answer.
+        TooLateError: There was none for a day: whether it was published before is not known.
+    """
+    return await broker.publish_event(telegram_update, event, event_id=event_id)
+
+
+async def refuse_telegram_update(content: Any, *, event_id: str, reason: str) -> Publication:
+    """Put what cannot become a TelegramUpdate now into the dead letters.
+
+    Args:
+        content: Whatever there is of the event, written as JSON; a TelegramUpdate can be
+            replayed from there.
+        event_id: Its id; once refused it is never published.
+        reason: Why, for the person who reads the dead letters.
+
+    Returns:
+        The publication, where the event had been published before.
+
+    Raises:
+        EventRefused: Otherwise, once the refusal is durable.
+    """
+    return await broker.refuse_event(telegram_update, content, event_id=event_id, reason=reason)
+
+
+def subscribe_telegram_update(
+    *, group: str, limits: Limits | None = None
+) -> Callable[[Handler[TelegramUpdate]], Handler[TelegramUpdate]]:
+    """Handle every update that is handed over again.
+
+    Args:
+        group: The consumer group. Every group sees every event; the processes of one group
+            share them.
+        limits: How the consumer reads and retries.
+
+    Returns:
+        A decorator for the handler, which gets the event and its delivery. An event is
+        acknowledged when the handler returns, and delivered again when it raises; after the
+        last delivery it moves to the dead letters. `TryLater` does not count as one.
+    """
+    return broker.subscribe_event(telegram_update, group=group, limits=limits)

@@ -3,9 +3,23 @@
 Written by `make generate-from-spec` from shared/spec/models.yaml; do not edit.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+
+class TelegramUpdate(BaseModel):
+    """An update that the bot could not handle, kept so that it can be handed over again."""
+
+    model_config = ConfigDict(
+        frozen=True,
+    )
+    update: Annotated[
+        dict[str, Any],
+        Field(
+            description="The update as Telegram wrote it (https://core.telegram.org/bots/api#update), whatever there is of it."
+        ),
+    ]
 
 
 class UserCreate(BaseModel):

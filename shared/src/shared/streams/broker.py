@@ -260,11 +260,12 @@ class StreamBroker(RedisBroker):
     async def refuse_event(
         self, stream: EventStream[M], content: Any, *, event_id: str, reason: str
     ) -> Publication:
-        """Put what cannot even become an event into the stream's dead letters.
+        """Put what is no event, or not to be one now, into the stream's dead letters.
 
         Args:
             stream: where the event would have belonged.
-            content: whatever there is of it; written as JSON.
+            content: whatever there is of it, written as JSON; an event of the stream keeps its
+                envelope, so that a replay can put it into the stream.
             event_id: its id; once refused it is never published.
             reason: why, for the person who reads the dead letters.
 
@@ -274,10 +275,19 @@ class StreamBroker(RedisBroker):
         Raises:
             EventRefused: otherwise, once the refusal is durable.
         """
-        raw = to_json(content, fallback=repr, inf_nan_mode="null")
+        raw = self._kept(stream, content, event_id)
         return await self._publisher_to(stream).refuse(
             stream.name, self.source, event_id, raw, reason
         )
+
+    def _kept(self, stream: EventStream[M], content: Any, event_id: str) -> bytes:
+        """Return what a dead letter keeps of something; Python's own form where JSON has none."""
+        try:
+            if isinstance(content, stream.model):
+                return encode(content, event_id=event_id, kind=stream.name, source=self.source)
+            return to_json(content, fallback=repr, inf_nan_mode="null")
+        except ValueError:
+            return raw_of(content)
 
     @property
     def publisher_of_events(self) -> Publisher:

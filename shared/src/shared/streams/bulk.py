@@ -81,6 +81,6 @@ async def _publish_group(
     return outcomes
 
 
-def raw_of(event: BaseModel) -> bytes:
-    """Return what the dead letters keep of an event that JSON cannot hold."""
-    return repr(event).encode("utf-8", "backslashreplace")
+def raw_of(content: object) -> bytes:
+    """Return what the dead letters keep of something that JSON cannot hold."""
+    return repr(content).encode("utf-8", "backslashreplace")

@@ -1,7 +1,6 @@
 """How a bot gets its updates: by asking, or at a webhook."""
 
 import asyncio
-import json
 import re
 import socket
 import ssl
@@ -11,7 +10,7 @@ from telegram_sim.bots import KINDS, UNASKED_KINDS, WebhookSettings
 from telegram_sim.errors import BadRequestError
 from telegram_sim.methods.call import TRUE, Call, Result
 from telegram_sim.polling import LONGEST_POLL, MOST_UPDATES
-from telegram_sim.serial import Json, encode
+from telegram_sim.serial import Json, decode, encode
 from telegram_sim.webhook import verification
 
 LONGEST_SECRET = 256
@@ -137,7 +136,7 @@ def choose_kinds(call: Call) -> None:
     if not text:
         return
     try:
-        given = json.loads(text)
+        given = decode(text)
     except ValueError:
         return
     if not isinstance(given, list) or not all(isinstance(kind, str) for kind in given):
