@@ -33,7 +33,7 @@ def broken(world: World) -> list[str]:
 def broken_at_the_end(world: World) -> list[str]:
     """Return every claim that does not hold when everything has arrived."""
     claims, record = broken(world), world.record
-    given_up = {(group, key) for group, key, _ in record.letters.values() if key}
+    given_up = {(group, key) for group, key, _ in record.letters.values()}
     for group in world.client.xinfo_groups(STREAM.name) if world.client.exists(STREAM.name) else []:
         if group["pending"] or group["lag"]:
             claims.append(f"{group['name'].decode()} is not finished: {group}")
@@ -75,7 +75,7 @@ def _letters(world: World) -> list[str]:
     claims = []
     for id_, (group, key, fields) in world.record.letters.items():
         letter = DeadLetter.parse(fields)
-        if group and key in world.record.updates and key is not None:
+        if group and key in world.record.updates:
             blame = world.record.blame[group, key]
             if blame < LIMITS.deliveries - BYSTANDER:
                 claims.append(f"{group} has given up {key}, which did nothing: {letter.reason}")

@@ -50,7 +50,7 @@ foreign = st.sampled_from(
         },
     ]
 )
-MOST_QUIET = 40
+MOST_QUIET = 200
 """Rounds in which everything must have arrived when nothing strikes any more."""
 
 
@@ -58,6 +58,8 @@ class Histories(RuleBasedStateMachine):
     """One history after the other, each in a world of its own on the same server."""
 
     server: ClassVar[ServerWithClock]
+    broken: ClassVar[list[str]] = []
+    """The claims that the last history that failed has broken."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -157,15 +159,20 @@ class Histories(RuleBasedStateMachine):
     @invariant()
     def claims(self) -> None:
         """Nothing is broken so far."""
-        assert not (claims := broken(self.world)), "\n".join(claims)
+        self._judge(broken(self.world))
 
     def teardown(self) -> None:
         """Nothing strikes any more; everything must arrive."""
         try:
             self._quiet()
-            assert not (claims := broken_at_the_end(self.world)), "\n".join(claims)
+            self._judge(broken_at_the_end(self.world))
         finally:
             self.world.close()
+
+    def _judge(self, claims: list[str]) -> None:
+        if claims:
+            Histories.broken = claims
+            raise AssertionError("\n".join(claims))
 
     def _quiet(self) -> None:
         world = self.world

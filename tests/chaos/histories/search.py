@@ -3,7 +3,6 @@
 The seed decides the histories, so the same seed finds the same again.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -52,8 +51,8 @@ def search(count: int, start: int, protection: str = "", *, shorten: bool = True
         stack.enter_context(with_reporter(lambda _: None))
         try:
             run_state_machine_as_test(seed(start)(Histories), settings=asked)
-        except (AssertionError, ExceptionGroup) as broken:
-            return os.linesep.join([str(broken), "", *getattr(broken, "__notes__", [])])
+        except (AssertionError, ExceptionGroup) as error:
+            return "\n".join([*Histories.broken, "", *getattr(error, "__notes__", [])])
     return None
 
 

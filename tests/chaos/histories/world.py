@@ -20,6 +20,7 @@ from shared.generated.schemas import CommandReceived
 from shared.streams import Delivery, EventRefused, Limits, StreamBroker, StreamError, TryLater
 from shared.streams.envelope import FIELD_BYTES
 from shared.streams.graveyard import Graveyard, NotReplayableError
+from shared.streams.letters import DeadLetter
 from tests.chaos.histories.clock import ServerWithClock
 from tests.chaos.histories.process import Process
 
@@ -83,7 +84,7 @@ class Record:
     entries: dict[Key, list[str]] = field(default_factory=lambda: defaultdict(list))
     replayed: set[str] = field(default_factory=set)
     refused: Counter[Key] = field(default_factory=Counter)
-    letters: dict[str, tuple[str, Key | None, dict[bytes, bytes]]] = field(default_factory=dict)
+    letters: dict[str, tuple[str, Key, dict[bytes, bytes]]] = field(default_factory=dict)
     effects: Counter[tuple[str, Key]] = field(default_factory=Counter)
     tries: Counter[tuple[str, Key]] = field(default_factory=Counter)
     blame: Counter[tuple[str, Key]] = field(default_factory=Counter)
@@ -378,9 +379,11 @@ class World:
             if replaying:
                 self.record.replayed.add(id_)
         for id_, fields in self._new(STREAM.dead_letters):
-            key, group = key_of(fields), fields[b"group"].decode()
+            letter = DeadLetter.parse(fields)
+            # One that was refused for lack of room has no content.
+            key, group = key_of(fields) or (letter.source, letter.event_id), letter.group
             self.record.letters[id_] = (group, key, fields)
-            if not group and key is not None:
+            if not group:
                 self.record.refused[key] += 1
 
     def _new(self, name: str) -> list[tuple[str, dict[bytes, bytes]]]:
