@@ -11,6 +11,7 @@ def broken(world: World) -> list[str]:
     world.look()
     record = world.record
     claims = list(record.surprises)
+    claims += [f"{w.process.name}: {error!r}" for w in world.workers for error in w.process.errors]
     standing = Counter(key_of(fields) for _, fields in world.client.xrange(STREAM.name))
     claims += [
         f"{key} is in the stream {n} times"

@@ -28,6 +28,8 @@ fates = st.sampled_from(
         Fate("slow", 1),
     ]
 )
+others = st.one_of(st.none(), fates)
+"""The same again, or another."""
 foreign = st.sampled_from(
     [
         {b"other": b"field"},
@@ -74,7 +76,8 @@ class Histories(RuleBasedStateMachine):
     def write(self, source: str, users: list[int], draw: Any) -> None:
         """Users write."""
         for user in users:
-            chosen = {group: draw.draw(fates, label=group) for group in GROUPS}
+            first, second = draw.draw(fates, label="table"), draw.draw(others, label="mail")
+            chosen = dict(zip(GROUPS, (first, second or first), strict=True))
             large = draw.draw(st.sampled_from([False] * 7 + [True]), label="too large")
             self.world.write(source, user, chosen, too_large=large)
 
@@ -164,10 +167,14 @@ class Histories(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Nothing strikes any more; everything must arrive."""
         try:
-            self._quiet()
-            self._judge(broken_at_the_end(self.world))
+            self._judge(self.quiet())
         finally:
             self.world.close()
+
+    def quiet(self) -> list[str]:
+        """Let everything arrive; return the claims that are broken then."""
+        self._quiet()
+        return broken_at_the_end(self.world)
 
     def _judge(self, claims: list[str]) -> None:
         if claims:

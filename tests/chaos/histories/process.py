@@ -52,13 +52,14 @@ class Process:
         self._held: asyncio.Future[None] | None = None
         self._selector = Patience()
         self.loop: Any = _Loop(clock, self._selector, self)
+        self.errors: list[BaseException] = []
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def begin(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
         """Start a task in the process."""
         task: asyncio.Task[Any] = self.loop.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         return task
 
     def run(self) -> bool:
@@ -113,6 +114,11 @@ class Process:
             self._turn(0.0)
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         self.loop.close()
+
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.errors.append(error)
 
     async def pass_gate(self) -> str:
         """Take the fault that is meant for the next call, if any."""

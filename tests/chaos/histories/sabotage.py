@@ -30,7 +30,7 @@ def handling_alone(patch: pytest.MonkeyPatch) -> None:
 def replaying_once(patch: pytest.MonkeyPatch) -> None:
     """Replay a letter whatever became of its event meanwhile, and leave those of other groups."""
     careless = load_script("replay").replace("outcome ~= failed", "false")
-    patch.setattr(graveyards, "load_script", lambda _: careless)
+    patch.setattr(graveyards, "load_script", lambda *_, **__: careless)
     patch.setattr(Graveyard, "_siblings", lambda *_: [])
 
 
@@ -42,8 +42,8 @@ def not_publishing_late(patch: pytest.MonkeyPatch) -> None:
 def sources_apart(patch: pytest.MonkeyPatch) -> None:
     """Take an event id for the same event, whoever's it is."""
 
-    def careless(name: str) -> str:
-        return load_script(name).replace("whose == '' or whose == source", "true")
+    def careless(name: str, **options: Any) -> str:
+        return load_script(name, **options).replace("whose == '' or whose == source", "true")
 
     patch.setattr(publishing, "load_script", careless)
 

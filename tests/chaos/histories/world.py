@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pydantic_core import from_json
-from redis.exceptions import OutOfMemoryError
+from redis.exceptions import OutOfMemoryError, RedisError
 
 from shared.generated.events import command_received
 from shared.generated.schemas import CommandReceived
@@ -337,12 +337,13 @@ class World:
         for worker in self.publishing:
             if worker.process.dead or worker.process.frozen or worker.broker is None:
                 continue
-            asked = worker.process.begin(worker.broker.oldest(STREAM))
+            answers: list[Any] = []
+            worker.process.begin(_oldest(worker.broker, answers))
             worker.process.run()
-            if not asked.done() or asked.cancelled() or asked.exception() is not None:
+            if not answers:
                 continue
             kept = self.clock.time() - STREAM.retention
-            oldest = asked.result()
+            (oldest,) = answers
             horizon = min(kept, oldest.timestamp() if oldest else kept) - DAY
             for store in self.stores.values():
                 store.inbox = {k: at for k, at in store.inbox.items() if at >= horizon}
@@ -398,6 +399,11 @@ class World:
             worker.process.thaw()
             worker.process.kill()
         self.client.close()
+
+
+async def _oldest(broker: StreamBroker, answers: list[Any]) -> None:
+    with suppress(RedisError):
+        answers.append(await broker.oldest(STREAM))
 
 
 def key_of(fields: dict[bytes, bytes]) -> Key | None:
