@@ -79,8 +79,8 @@ dev-stop: ## Stop the stack; volumes are kept
 log: ## Follow the logs of one service, or of all [service=NAME]
 	@$(RUN) -m infra.dev.compose log $(service)
 
-dead-letters: ## Show, replay or drop what could not be published or handled [do="replay all"]
-	@$(RUN) -m infra.dev.dead_letters $(do)
+dead-letters: ## Show, replay or drop what could not be published or handled [do="replay all" host=…]
+	@$(if $(host)$(env),$(DEPLOY) dead-letters $(GIVEN),$(RUN) -m infra.dev.dead_letters $(do))
 
 lock: ## Lock the dependencies by hash [upgrade=1], or a server against deploys [host=… reason=… dry=1]
 	@$(if $(host)$(env),$(DEPLOY) lock $(GIVEN),$(PYTHON) -m infra.dev.lock $(if $(upgrade),--upgrade))

@@ -25,7 +25,11 @@ class Found:
     Attributes:
         stream: The entries of the stream.
         refused: The event ids in the dead letters that were refused when they were published.
+        no_room: Those of them for which a full Redis had no room; none where it never was.
         unhandled: The event ids in the dead letters that a group could not handle.
+        deadly: Those of them that kill who handles them.
+        replayed: The event ids that two groups had buried and one replay has put back.
+        audited: What the second of these groups has handled, as often as it has.
         table: The rows of the table.
         pending: Entries that the group has read but not finished with.
         lag: Entries that the group has not read.
@@ -39,6 +43,10 @@ class Found:
     pending: int
     lag: int | None
     told: frozenset[int] | None
+    no_room: frozenset[str] = frozenset()
+    deadly: frozenset[str] = frozenset()
+    replayed: Sequence[str] = ()
+    audited: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -62,7 +70,7 @@ def judge(sent: Iterable[Sent], found: Found) -> Verdict:
     doubled = [i for i, count in outcome.items() if count > 1]
     twice_stored = [i for i, count in in_table.items() if count > 1]
     lost = by_id.keys() - outcome.keys()
-    unstored = in_stream.keys() - in_table.keys()
+    unstored = in_stream.keys() - in_table.keys() - found.deadly
     verdict.lost = len(lost | unstored)
     verdict.doubled = len({*doubled, *twice_stored})
     bad = {command.event_id for command in by_id.values() if command.bad}
@@ -71,13 +79,19 @@ def judge(sent: Iterable[Sent], found: Found) -> Verdict:
         ("doubled: in the stream or the dead letters more than once", doubled),
         ("in the stream and refused too", in_stream.keys() & refused.keys()),
         ("never sent, but there", (outcome.keys() | in_table.keys()) - by_id.keys()),
-        ("refused without a reason", refused.keys() - bad),
+        ("refused without a reason", refused.keys() - bad - found.no_room),
         ("changed on the way", _changed(by_id, found.stream) | _changed(by_id, found.table)),
         ("order of a user is not kept in the stream", _disordered(by_id, found.stream)),
         ("in the stream but not in the table", unstored),
         ("in the table but not in the stream", in_table.keys() - in_stream.keys()),
         ("in the table more than once", twice_stored),
-        ("given up by the consumer", found.unhandled),
+        ("given up by the consumer", set(found.unhandled) - found.deadly),
+        (
+            "replayed, but not handled once by the second group",
+            (Counter(found.replayed) - Counter(found.audited)).keys()
+            | (Counter(found.audited) - Counter(found.replayed)).keys(),
+        ),
+        ("deadly, but not given up", found.deadly - set(found.unhandled)),
         ("pending in the group", range(found.pending)),
         ("not read by the group", range(1 if found.lag is None else found.lag)),
         ("refused and not told", _untold(by_id, refused, found.told)),

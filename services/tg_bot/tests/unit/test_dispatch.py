@@ -12,7 +12,7 @@ from shared.generated.events import NotConnected, TooLateError, telegram_update
 from tests.odd_telegram import OddTelegram
 from tests.servers import RedisServer
 from tg_bot.broker import close_broker, connect_broker, polling_lease
-from tg_bot.dispatch import KEPT, Bot, handle
+from tg_bot.dispatch import FAILED, KEPT, Bot, handle
 from tg_bot.main import build_application
 from tg_bot.polling import Poller, PollState
 from tg_bot.settings import Settings
@@ -116,6 +116,21 @@ async def test_an_update_that_comes_again_is_kept_once(
     for _ in range(2):
         await handle(application, {"update_id": 5, "message": MESSAGE}, "42:5")
     assert kept(redis_server) == ["42:5"]
+
+
+async def test_who_cannot_be_kept_is_not_told_so(
+    application: Bot,
+    telegram: OddTelegram,
+    redis_server: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A full Redis keeps the reason alone: the sender has to write again, and hears that."""
+    monkeypatch.setattr("shared.streams.room.PATIENCE", 0.3)
+    application.add_handler(TypeHandler(Update, fail), group=-1)
+    redis_server.client().config_set("maxmemory", 1)
+    await handle(application, {"update_id": 1, "message": MESSAGE}, "42:1")
+    assert kept(redis_server) == ["42:1"]
+    assert [call["text"] for call in telegram.called("sendMessage")] == [FAILED]
 
 
 async def test_a_bot_that_is_stopping_keeps_nothing(
