@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from referencing import Registry, Resource
+from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 from ruamel.yaml import YAML
 
@@ -41,7 +41,7 @@ def validator() -> Draft202012Validator:
     models = YAML(typ="safe", pure=True).load(SPEC / "models.yaml")
     documents = {"events.yaml": EVENTS, "models.yaml": models}
     registry = Registry[Any]().with_resources(
-        (name, Resource(content, DRAFT202012)) for name, content in documents.items()
+        (name, DRAFT202012.create_resource(content)) for name, content in documents.items()
     )
     where = "events.yaml#/components/messages/CommandReceived/payload"
     return Draft202012Validator({"$ref": where}, registry=registry)
