@@ -95,6 +95,11 @@ async def post_init(application: Bot, settings: Settings) -> None:
     await application.start()
     handle_replayed_updates(application)
     await start_consumers()
+    await set_commands(application)
+
+
+async def set_commands(application: Bot) -> None:
+    """Publish the command list; without it the bot works all the same."""
     try:
         await application.bot.set_my_commands(COMMANDS)
     except TelegramError as error:
