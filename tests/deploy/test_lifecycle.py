@@ -80,7 +80,7 @@ def test_the_operator_looks_at_dead_letters_and_drops_them(
         "docker exec $(docker ps -q --filter label=com.docker.compose.service=redis)"
         " cat /run/secrets/REDIS_OPERATOR_PASSWORD"
     ).strip()
-    add = f"XADD {command_received.dead_letters} * event_id an-id reason no-reason"
+    add = f'XADD {command_received.dead_letters} "*" event_id an-id reason no-reason'
     server.sh(
         "docker exec $(docker ps -q --filter label=com.docker.compose.service=redis) sh -c"
         ' \'REDISCLI_AUTH="$(cat /run/secrets/REDIS_OPERATOR_PASSWORD)" redis-cli --user operator '
