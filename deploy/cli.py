@@ -43,6 +43,10 @@ VERBS = {
         {"service": "one service", "lines": "how many (100)", "follow": "1: go on"},
     ),
     "exec": Verb("run a command in a container", {"service": "where", "command": "what"}, dry=True),
+    "dead-letters": Verb(
+        "what could not be published or handled, as Redis' operator",
+        {"do": "list (as without it), show ID, replay ID, drop ID; all instead of ids"},
+    ),
     "releases": Verb("the releases that are kept", {}),
     "audit": Verb("what was done, as JSON lines", {}),
     "drift": Verb("what differs from the release; exit 2 where something does", {}),
@@ -180,6 +184,7 @@ def chosen(name: str, options: Mapping[str, str], who: str, *, dry: bool, verbos
         "exec": lambda h, say: verbs.execute(
             h, project, get("service", ""), get("command", ""), say, dry=dry
         ),
+        "dead-letters": lambda h, say: verbs.dead_letters(h, plan, get("do", ""), say),
         "releases": lambda h, say: verbs.releases(h, project, say),
         "audit": verbs.audit,
         "drift": verbs.drift,

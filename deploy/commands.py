@@ -3,7 +3,12 @@
 import shlex
 from collections.abc import Iterable, Sequence
 
+from deploy.errors import ConfigError
 from deploy.inventory import Host
+from infra.stack import Plan
+from infra.stack.acl import OPERATOR
+from infra.stack.operating import FROM_INPUT, TOOL, around_password, runs_the_tool
+from infra.stack.secrets import MOUNT, password_of
 
 CONNECT_SECONDS = 10
 
@@ -117,6 +122,41 @@ def receive_backup(host: Host, name: str) -> str:
     )
 
 
+def dead_letters(host: Host, plan: Plan, words: Sequence[str]) -> str:
+    """Return shell text that runs the dead-letter tool as Redis' operator.
+
+    The password goes from the file in Redis' container to the tool's input, through pipes.
+
+    Raises:
+        ConfigError: No service has events.
+    """
+    inside = runs_the_tool(plan)
+    if inside is None:
+        raise ConfigError("no service of services.yml has events, so there are no dead letters")
+    service, redis = inside
+    project = plan.project
+    before, behind = (shlex.quote(part) for part in around_password(redis))
+    password = f"{MOUNT}/{password_of(redis, OPERATOR)}"
+    tool = shlex.join([*FROM_INPUT, "@", *TOOL, *words]).replace(" @ ", ' "$c" ')
+    return as_root(
+        host,
+        f"{_newest(project, redis.name, 'r')}{_newest(project, service.name, 'c')}"
+        f'p=$(docker exec "$r" cat {shlex.quote(password)}) || exit 69; '
+        f'printf "%s%s%s" {before} "$p" {behind} | docker exec -i {tool}',
+    )
+
+
+def _newest(project: str, service: str, variable: str) -> str:
+    """Return shell text that puts the id of a service's newest running container in a variable."""
+    ps = ["docker", "ps", "-q", "--filter", f"label=com.docker.compose.project={project}"]
+    ps += ["--filter", f"label=com.docker.compose.service={service}"]
+    missing = shlex.quote(f"no container of {service} runs")
+    return (
+        f"{variable}=$({shlex.join(ps)} | head -n 1); "
+        f'[ -n "${variable}" ] || {{ echo {missing} >&2; exit 69; }}; '
+    )
+
+
 def save_images(images: Iterable[str]) -> list[str]:
     """Return the command that writes images to its output."""
     return ["docker", "image", "save", *images]
@@ -145,13 +185,5 @@ def logs(host: Host, project: str, service: str, lines: int, *, follow: bool) ->
 
 def execute(host: Host, project: str, service: str, command: str) -> str:
     """Return shell text that runs a command in a service's newest running container."""
-    label = f"label=com.docker.compose.project={project}"
-    ps = ["docker", "ps", "-q", "--latest", "--filter", label]
-    ps += ["--filter", f"label=com.docker.compose.service={service}"]
-    missing = shlex.quote(f"no container of {service} runs")
-    return as_root(
-        host,
-        f"c=$({shlex.join(ps).replace(' --latest', '')} | head -n 1); "
-        f'[ -n "$c" ] || {{ echo {missing} >&2; exit 69; }}; '
-        f'exec docker exec -i "$c" sh -c {shlex.quote(command)}',
-    )
+    inside = f'exec docker exec -i "$c" sh -c {shlex.quote(command)}'
+    return as_root(host, _newest(project, service, "c") + inside)

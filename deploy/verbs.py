@@ -11,6 +11,7 @@ from deploy import checkout, commands, vault
 from deploy.errors import UnavailableError, UsageError
 from deploy.inventory import Host
 from deploy.remote import Remote
+from infra.stack import Plan
 
 Say = Callable[[str], None]
 
@@ -79,6 +80,13 @@ def execute(  # noqa: PLR0913 - the options of the verb
         raise UnavailableError(f"no container of {service} runs")
     say(f"would run {command!r} in {max(running, key=lambda one: one['started'])['name']}")
     return 0
+
+
+def dead_letters(host: Host, plan: Plan, do: str, say: Say) -> int:
+    """Run the dead-letter tool as Redis' operator; return its exit code."""
+    script = commands.dead_letters(host, plan, do.split())
+    with Remote(host) as remote:
+        return remote.stream(script, say)
 
 
 def drift(host: Host, say: Say) -> int:

@@ -61,7 +61,9 @@ class _Comparison:
                 payloads = old_message.data.get("payload"), new_message.data.get("payload")
                 if all(isinstance(payload, dict) for payload in payloads):
                     yield from self._schema(
-                        address, old_message.below("payload"), new_message.below("payload")
+                        address,
+                        _event(self.old, old_message.below("payload")),
+                        _event(self.new, new_message.below("payload")),
                     )
 
     def _content_type(self, address: str, old: Node, new: Node) -> Iterator[Finding]:
@@ -147,6 +149,12 @@ def _messages(specs: Specs, channel: Node) -> list[Node]:
     messages = channel.data.get("messages") or {}
     found = [channel.below("messages", name) for name in messages]
     return [target_of(specs, message) or message for message in found]
+
+
+def _event(specs: Specs, payload: Node) -> Node:
+    """Return the schema of an event itself; its envelope is that of CloudEvents, and no matter."""
+    inside = view(specs, payload).properties
+    return inside["data"] if {"specversion", "data"} <= inside.keys() else payload
 
 
 def _types(found: View) -> str:

@@ -8,6 +8,8 @@ from infra.codegen.documents import Document, SpecError
 from infra.codegen.models import Models
 from infra.codegen.validation import asyncapi_faults
 
+ENVELOPE = "#/components/schemas/CloudEvent"
+"""What every entry holds; the event itself is its `data`."""
 PREFIX = {"send": "publish", "receive": "subscribe"}
 
 
@@ -18,7 +20,7 @@ class Channel:
     Attributes:
         name: The key of the channel, a Python identifier.
         address: The stream's name, and the CloudEvents type of the events in it.
-        model: The class of the payload.
+        model: The class of the event, which is the data of the payload.
         description: What the stream holds, one sentence.
         publish: What the publishing operation says of itself, if there is one.
         subscribe: The same for the subscribing operation.
@@ -46,6 +48,25 @@ def check(document: Document, models: Models) -> tuple[Channel, ...]:
     if reader.faults:
         raise SpecError(reader.faults)
     return channels
+
+
+def data_reference(message: dict[str, Any]) -> str | None:
+    """Return what the `data` of a message's envelope refers to; None where there is none.
+
+    A payload that is the event itself is how documents of before have it, which new ones are
+    compared with.
+    """
+    payload = message.get("payload") or {}
+    parts = payload.get("allOf")
+    if not isinstance(parts, list) or {"$ref": ENVELOPE} not in parts:
+        return payload.get("$ref")
+    data = [
+        part["properties"].get("data")
+        for part in parts
+        if isinstance(part, dict) and isinstance(part.get("properties"), dict)
+    ]
+    references = [found.get("$ref") for found in data if isinstance(found, dict)]
+    return references[0] if len(references) == 1 else None
 
 
 class _Reader:
@@ -79,7 +100,7 @@ class _Reader:
                 )
 
     def _model(self, name: str, channel: dict[str, Any]) -> str | None:
-        """Return the class of the payload of the channel's only message."""
+        """Return the class of the event in the channel's only message."""
         messages = channel.get("messages") or {}
         at: tuple[str, ...] = ("channels", name, "messages")
         if len(messages) != 1:
@@ -91,11 +112,13 @@ class _Reader:
             at, message = self._follow(at, message["$ref"])
             if message is None:
                 return None
-        payload = message.get("payload") or {}
-        model = self.models.name_of(payload.get("$ref"), self.document.path)
+        model = self.models.name_of(data_reference(message), self.document.path)
         if model is None or not self.models.is_class(model):
-            reason = f"the payload must be a $ref to an object of {self.models.document.path.name}"
-            self._fault((*at, "payload", "$ref"), reason)
+            reason = (
+                f"the payload must be allOf {ENVELOPE} and an object whose 'data'"
+                f" must be a $ref to an object of {self.models.document.path.name}"
+            )
+            self._fault((*at, "payload"), reason)
             return None
         if message.get("name", channel.get("address")) != channel.get("address"):
             reason = f"the message is called like its stream: {channel.get('address')!r}"

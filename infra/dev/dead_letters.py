@@ -11,20 +11,17 @@ import sys
 
 from infra.dev.compose import COMPOSE, read_env_file
 from infra.dev.environment import ROOT
-from infra.stack import Plan, Service, StackError, load_plan
-from infra.stack.acl import OPERATOR, uses
+from infra.stack import Plan, StackError, load_plan
 from infra.stack.addresses import dev_passwords, password_variable
+from infra.stack.operating import FROM_INPUT, TOOL, around_password, runs_the_tool
 from infra.stack.plan import Infrastructure
-
-MODULE = ("-m", "shared.dead_letters")
-FROM_INPUT = ("--env", "REDIS_URL=", "--env", "REDIS_URL_FILE=/dev/stdin")
 
 
 def main() -> int:
     """Run the tool with the arguments that were given; return its exit code."""
     arguments = sys.argv[1:]
     if os.environ.get("REDIS_URL"):
-        here = (sys.executable, *MODULE, *arguments)
+        here = (sys.executable, *TOOL[1:], *arguments)
         return subprocess.run(here, cwd=ROOT, check=False).returncode
     try:
         plan = load_plan(ROOT / "services.yml")
@@ -36,31 +33,9 @@ def main() -> int:
         print("herald: no service of services.yml has events, so there are none", file=sys.stderr)
         return os.EX_CONFIG
     service, redis = inside
-    command = (*COMPOSE, "exec", "-T", *FROM_INPUT, service.name, "python", *MODULE, *arguments)
-    url = operator_url(redis, password(plan, redis))
+    command = (*COMPOSE, "exec", "-T", *FROM_INPUT, service.name, *TOOL, *arguments)
+    url = password(plan, redis).join(around_password(redis))
     return subprocess.run(command, cwd=ROOT, check=False, input=url.encode()).returncode
-
-
-def runs_the_tool(plan: Plan) -> tuple[Service, Infrastructure] | None:
-    """Return the first service whose image holds the tool, and the Redis of its events.
-
-    One that runs whatever the profile comes first.
-    """
-    return next(
-        (
-            (service, redis)
-            for service in sorted(plan.services, key=lambda one: bool(one.profiles))
-            if service.built and (service.publishes or service.subscribes)
-            for redis in plan.infrastructure
-            if redis.type == "redis" and uses(service, redis)
-        ),
-        None,
-    )
-
-
-def operator_url(redis: Infrastructure, secret: str) -> str:
-    """Return the address of a Redis for its operator, as a container sees it."""
-    return f"redis://{OPERATOR}:{secret}@{redis.name}:{redis.port}"
 
 
 def password(plan: Plan, redis: Infrastructure) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from yaml import MappingNode, Node, ScalarNode
+from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from infra.stack.source import read
 
@@ -14,7 +14,7 @@ EVENTS = Path("shared/spec/events.yaml")
 class Channel:
     """One channel: the address is the name of the event and of its stream.
 
-    `model` is the class that the generator makes of its message's payload.
+    `model` is the class that the generator makes of the data of its message.
     """
 
     address: str
@@ -41,7 +41,9 @@ def _channel(root: Node | None, key: str, channel: Node) -> Channel:
     for _, reference in messages.value if isinstance(messages, MappingNode) else ():
         message = _get(_get(root, "components"), "messages", _last(_text(reference, "$ref")))
         payload = _get(message or reference, "payload")
-        model = _last(_text(payload, "$ref")) or model
+        parts = _get(payload, "allOf")
+        for part in parts.value if isinstance(parts, SequenceNode) else ():
+            model = _last(_text(_get(part, "properties", "data"), "$ref")) or model
     return Channel(address, _text(channel, "description"), model)
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from tests.chaos.points import PUBLISHES
-from tests.chaos.rig import Rig, Worker
-from tests.chaos.rigs import WholePath
+from tests.chaos.rig import OUT_OF_MEMORY, Rig, Worker
+from tests.chaos.rigs import StreamsAlone, WholePath
 
 STRIKE_TIMEOUT = 60.0
 
@@ -31,6 +31,9 @@ def faults_of(rig: Rig) -> list[Fault]:
     deck += [*_of_redis(rig), *_of_network(rig)]
     if isinstance(rig, WholePath):
         deck += _of_telegram(rig)
+    if isinstance(rig, StreamsAlone):
+        deck.append(Fault(rig.receiver.name, "killed by an entry", rig.be_killed_by_an_entry))
+        deck.append(Fault(rig.receiver.name, "buried by two groups", rig.bury_and_replay))
     return deck
 
 
@@ -93,7 +96,7 @@ def _of_redis(rig: Rig) -> list[Fault]:
         await rig.ask_redis("CONFIG", "SET", "maxmemory", "1")
         await asyncio.sleep(chance.uniform(0.5, 2.0))
         await rig.ask_redis("CONFIG", "SET", "maxmemory", "0")
-        rig.restarts["redis: out of memory"] += 1
+        rig.restarts[OUT_OF_MEMORY] += 1
 
     async def demote(chance: random.Random) -> None:
         await rig.ask_redis("REPLICAOF", "127.0.0.1", "1")
@@ -110,6 +113,7 @@ def _of_redis(rig: Rig) -> list[Fault]:
         Fault("redis", "torn write", rig.tear_write),
         Fault("redis", "torn write again", rig.tear_write),
         Fault("redis", "out of memory", fill),
+        Fault("redis", "full", rig.flood),
         Fault("redis", "read-only", demote),
         Fault("redis", "SCRIPT FLUSH", forget_scripts),
     ]

@@ -25,7 +25,14 @@ class Found:
     Attributes:
         stream: The entries of the stream.
         refused: The event ids in the dead letters that were refused when they were published.
+        no_room: Those of them for which a full Redis had no room; none where it never was.
         unhandled: The event ids in the dead letters that a group could not handle.
+        deadly: Those of them that kill who handles them.
+        replayed: The event ids that two groups had buried and one replay has put back.
+        odd: The event ids of updates that nobody can parse; they are not among what was sent.
+        kept: The event ids in the dead letters of updates.
+        untold_of_odd: Senders of odd updates who were not told that theirs is kept.
+        audited: What the second of these groups has handled, as often as it has.
         table: The rows of the table.
         pending: Entries that the group has read but not finished with.
         lag: Entries that the group has not read.
@@ -39,6 +46,13 @@ class Found:
     pending: int
     lag: int | None
     told: frozenset[int] | None
+    no_room: frozenset[str] = frozenset()
+    deadly: frozenset[str] = frozenset()
+    replayed: Sequence[str] = ()
+    audited: Sequence[str] = ()
+    odd: Sequence[str] = ()
+    kept: Sequence[str] = ()
+    untold_of_odd: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
@@ -62,7 +76,7 @@ def judge(sent: Iterable[Sent], found: Found) -> Verdict:
     doubled = [i for i, count in outcome.items() if count > 1]
     twice_stored = [i for i, count in in_table.items() if count > 1]
     lost = by_id.keys() - outcome.keys()
-    unstored = in_stream.keys() - in_table.keys()
+    unstored = in_stream.keys() - in_table.keys() - found.deadly
     verdict.lost = len(lost | unstored)
     verdict.doubled = len({*doubled, *twice_stored})
     bad = {command.event_id for command in by_id.values() if command.bad}
@@ -71,21 +85,34 @@ def judge(sent: Iterable[Sent], found: Found) -> Verdict:
         ("doubled: in the stream or the dead letters more than once", doubled),
         ("in the stream and refused too", in_stream.keys() & refused.keys()),
         ("never sent, but there", (outcome.keys() | in_table.keys()) - by_id.keys()),
-        ("refused without a reason", refused.keys() - bad),
+        ("refused without a reason", refused.keys() - bad - found.no_room),
         ("changed on the way", _changed(by_id, found.stream) | _changed(by_id, found.table)),
         ("order of a user is not kept in the stream", _disordered(by_id, found.stream)),
         ("in the stream but not in the table", unstored),
         ("in the table but not in the stream", in_table.keys() - in_stream.keys()),
         ("in the table more than once", twice_stored),
-        ("given up by the consumer", found.unhandled),
+        ("given up by the consumer", set(found.unhandled) - found.deadly),
+        (
+            "replayed, but not handled once by the second group",
+            _differ(found.replayed, found.audited),
+        ),
+        ("deadly, but not given up", found.deadly - set(found.unhandled)),
         ("pending in the group", range(found.pending)),
         ("not read by the group", range(1 if found.lag is None else found.lag)),
+        ("odd, and not kept once", _differ(found.odd, found.kept)),
+        ("odd, and not told", found.untold_of_odd),
         ("refused and not told", _untold(by_id, refused, found.told)),
     ]
     for claim, offenders in claims:
         if listed := sorted(map(str, offenders)):
             verdict.broken.append(f"{claim}: {len(listed)}, such as {', '.join(listed[:3])}")
     return verdict
+
+
+def _differ(one_side: Sequence[str], other: Sequence[str]) -> set[str]:
+    """Return what is not on both sides equally often."""
+    here, there = Counter(one_side), Counter(other)
+    return {*(here - there), *(there - here)}
 
 
 def _changed(by_id: Mapping[str, Sent], events: Events) -> set[str]:

@@ -19,6 +19,10 @@ BEFORE_ACK = "after commit, before ack"
 AFTER_ACK = "after ack"
 PUBLISHES = b"}:id:"
 """What only a publish has in it: the markers of its events."""
+DEADLY = "kills who handles it"
+"""What stands in a command at which the consumer kills itself."""
+UNLUCKY = "cannot be handled yet"
+"""What stands in a command that both groups bury, until it is mended."""
 
 
 def wrap_publisher() -> None:

@@ -16,16 +16,19 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from shared.generated.events import command_received
-from shared.streams import decode
+from shared.generated.events import command_received, telegram_update
+from shared.streams import EventStream, decode
+from shared.streams.errors import NO_ROOM
+from shared.streams.letters import DeadLetter
 from tests.chaos import torn
 from tests.chaos.dying import ORDER, Order
 from tests.chaos.ledger import Found, Sent
-from tests.chaos.points import PUBLISHES
+from tests.chaos.points import DEADLY, PUBLISHES
 from tests.conditions import eventually
 from tests.processes import Service
 from tests.proxy import RedisProxy
@@ -36,6 +39,12 @@ GROUP = "backend"
 POINT_TIMEOUT = 90.0
 """Seconds in which a process under load must pass a point."""
 SIGTERM_TIMEOUT = 30.0
+OUT_OF_MEMORY = "redis: out of memory"
+FULL = "redis: full until senders were refused"
+HEADROOM = 200_000
+"""Bytes that a flood has left to fill."""
+NOBODY_ELSE = 4999
+"""A user of whom the load sends nothing."""
 AWAKE = 2.0
 """Seconds for which a frozen process goes on when it is woken."""
 
@@ -116,6 +125,19 @@ class Worker:
             self.broken.append(f"{self.name} ended by itself with {code}: {self.log[-800:]}")
         self.start()
 
+    async def die_until(self, over: Callable[[], bool]) -> None:
+        """Start it again whenever it has killed itself, until something is so.
+
+        Raises:
+            TimeoutError: it never was.
+        """
+        async with asyncio.timeout(POINT_TIMEOUT):
+            while not await asyncio.to_thread(over):
+                if self._service.exit_code == -9:
+                    self.kills[f"{self.name}: SIGKILL by an entry"] += 1
+                    self.start()
+                await asyncio.sleep(0.1)
+
     async def terminate(self) -> None:
         """Send SIGTERM under load, expect exit code 0, and start it again."""
         self.check()
@@ -178,6 +200,8 @@ class Rig(ABC):
     def __init__(self, without: str = "") -> None:
         self.redis = RedisServer(engine="redis", guarded=without != "the guard of the file")
         self.sent: list[Sent] = []
+        self.replayed: list[str] = []
+        self.odd: list[Sent] = []
         self.restarts: Counter[str] = Counter()
         self.folder = Path()
         self.without = {"CHAOS_WITHOUT": without} if without else {}
@@ -190,6 +214,8 @@ class Rig(ABC):
         enter = self._stack.enter_context
         self.folder = Path(enter(tempfile.TemporaryDirectory(prefix="herald-chaos-")))
         enter(self.redis)
+        # What is full trims what every group has finished with: not what the ledger has to read.
+        await self.ask_redis("XGROUP", "CREATE", command_received.name, "ledger", "0", "MKSTREAM")
         for end in ("sender", "receiver"):
             proxy = RedisProxy(self.redis.port)
             self.proxies[end] = await self._stack.enter_async_context(proxy)
@@ -225,13 +251,21 @@ class Rig(ABC):
     async def hand_over_bad(self, user: int, text: str) -> None:
         """Hand over a command that can never be published."""
 
+    async def hand_over_odd(self, user: int, text: str) -> None:
+        """Hand over what cannot even be parsed, where there is such a thing."""
+        del user, text
+
+    async def told_of_odd(self) -> frozenset[int]:
+        """Return the users who were told that what they sent is kept."""
+        return frozenset()
+
     @abstractmethod
     async def unconfirmed(self) -> int:
         """Return how many commands the source would hand over again."""
 
     @abstractmethod
-    async def told(self) -> frozenset[int] | None:
-        """Return the users who were told of a failure; None where nobody can be told."""
+    async def told(self, users: set[int]) -> frozenset[int] | None:
+        """Return those of the users who were told of a failure; None where nobody can be."""
 
     @property
     @abstractmethod
@@ -256,6 +290,42 @@ class Rig(ABC):
         await asyncio.sleep(down)
         await asyncio.to_thread(self.redis.start)
         self.restarts["redis: SIGKILL"] += 1
+
+    async def flood(self, _: random.Random) -> None:
+        """Let the load fill Redis, until a command was refused for want of room; then free it.
+
+        Raises:
+            TimeoutError: nothing was refused.
+        """
+
+        def refused() -> int:
+            return sum(NO_ROOM in letter.reason for letter in self.letters())
+
+        before = await asyncio.to_thread(refused)
+        used = await asyncio.to_thread(self._ask, lambda c: c.info("memory")["used_memory"])
+        await self.ask_redis("CONFIG", "SET", "maxmemory", used + HEADROOM)
+        try:
+            async with asyncio.timeout(POINT_TIMEOUT):
+                while await asyncio.to_thread(refused) == before:
+                    await asyncio.sleep(0.2)
+        finally:
+            await self.ask_redis("CONFIG", "SET", "maxmemory", 0)
+        self.restarts[FULL] += 1
+
+    async def be_killed_by_an_entry(self, _: random.Random) -> None:
+        """Hand over a command that kills its handler, until the group gives it up.
+
+        Raises:
+            TimeoutError: it was not given up.
+        """
+        text = f"/command {len(self.sent)} {DEADLY}"
+        await self.hand_over([(NOBODY_ELSE, text)])
+        event_id = next(s.event_id for s in reversed(self.sent) if s.text == text)
+
+        def given_up() -> bool:
+            return event_id in {letter.event_id for letter in self.letters() if letter.group}
+
+        await self.receiver.die_until(given_up)
 
     async def tear_write(self, chance: random.Random) -> None:
         """Kill Redis in the middle of writing a batch; start, have it published again, and kill.
@@ -347,6 +417,10 @@ class Rig(ABC):
         with closing(sqlite3.connect(self.table, timeout=20)) as database:
             return list(database.execute("SELECT event_id, command FROM commands ORDER BY id"))
 
+    def audited(self) -> list[str]:
+        """Return what a second group has handled, where there is one."""
+        return []
+
     def counts(self) -> tuple[int, int]:
         """Return how many entries the stream has, and how many rows the table."""
         with closing(sqlite3.connect(self.table, timeout=20)) as database:
@@ -355,19 +429,38 @@ class Rig(ABC):
 
     async def found(self) -> Found:
         """Read everything that the run has left behind."""
-        return await asyncio.to_thread(self._read, await self.told())
+        found = await asyncio.to_thread(self._read)
+        refused = set(found.refused)
+        users = {sent.user for sent in self.sent if sent.event_id in refused}
+        untold = {sent.user for sent in self.odd} - await self.told_of_odd()
+        return replace(found, told=await self.told(users), untold_of_odd=frozenset(untold))
 
-    def _read(self, told: frozenset[int] | None) -> Found:
+    def _read(self) -> Found:
         entries = self._ask(lambda c: c.xrange(command_received.name))
         events = [decode(command_received, fields) for _, fields in entries]
-        letters = [f for _, f in self._ask(lambda c: c.xrange(command_received.dead_letters))]
+        letters = self.letters()
         lag, pending = self.group()
+        was_full = any(self.restarts[name] for name in (FULL, OUT_OF_MEMORY))
+        no_room = {letter.event_id for letter in letters if NO_ROOM in letter.reason}
         return Found(
             stream=[(event_id, event.command) for event_id, event in events],
-            refused=[f[b"event_id"].decode() for f in letters if not f[b"group"]],
-            unhandled=[f[b"event_id"].decode() for f in letters if f[b"group"]],
+            refused=[letter.event_id for letter in letters if not letter.group],
+            unhandled=[letter.event_id for letter in letters if letter.group],
             table=self.rows(),
             pending=pending,
             lag=lag,
-            told=told,
+            told=None,
+            no_room=frozenset(no_room if was_full else ()),
+            replayed=tuple(self.replayed),
+            odd=[sent.event_id for sent in self.odd],
+            kept=[letter.event_id for letter in self.letters(telegram_update)],
+            audited=self.audited(),
+            deadly=frozenset(s.event_id for s in self.sent if DEADLY in s.text),
         )
+
+    def letters(self, stream: EventStream[Any] = command_received) -> list[DeadLetter]:
+        """Return a stream's dead letters."""
+        return [
+            DeadLetter.parse(fields)
+            for _, fields in self._ask(lambda c: c.xrange(stream.dead_letters))
+        ]

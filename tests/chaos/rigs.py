@@ -1,15 +1,24 @@
 """The two rigs: publisher and consumer alone, and the whole path."""
 
 import asyncio
+import random
+import sqlite3
+from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from shared.generated.events import command_received
 from shared.streams import lease
+from shared.streams.graveyard import Graveyard
 from shared.streams.limits import Limits
 from telegram_sim.client import Overview, SimClient
 from tests.chaos import backend_that_dies, bot_that_dies, points
+from tests.chaos.consumer_that_dies import AUDIT, mended
 from tests.chaos.ledger import Sent
+from tests.chaos.points import UNLUCKY
 from tests.chaos.publisher_that_dies import Feed
-from tests.chaos.rig import Rig, Worker
+from tests.chaos.rig import GROUP, NOBODY_ELSE, POINT_TIMEOUT, Rig, Worker
 from tests.processes import TOKEN, Service, simulator, url_of
 from tests.servers import free_port
 
@@ -19,6 +28,7 @@ CLAIMED = Limits().claim_after * 4 / 3
 """Seconds after which another consumer has claimed what a frozen one has read."""
 TOO_LARGE = "x" * 70_000
 FAILED = "Failed to send command."
+KEPT = "Something went wrong on my side. Your message is kept, and somebody will look at it."
 
 
 class StreamsAlone(Rig):
@@ -28,6 +38,7 @@ class StreamsAlone(Rig):
         """Make both workers."""
         self.feed = Feed(self.folder / "feed")
         self.feed.append([])
+        self._appending = asyncio.Lock()
         self.sender = self._worker("publisher", "sender", CHAOS_FEED=str(self.folder / "feed"))
         self.receiver = self._worker("consumer", "receiver", CHAOS_TABLE=str(self.table))
 
@@ -53,26 +64,64 @@ class StreamsAlone(Rig):
 
     async def hand_over(self, texts: list[tuple[int, str]]) -> None:
         """Append commands to the feed."""
-        first = len(self.sent)
-        new = [Sent(f"c:{first + n}", user, text) for n, (user, text) in enumerate(texts)]
-        await self._append(new)
+        await self._append(texts)
 
     async def hand_over_bad(self, user: int, text: str) -> None:
         """Append a command that is too large."""
-        await self._append([Sent(f"c:{len(self.sent)}", user, text + TOO_LARGE, bad=True)])
+        await self._append([(user, text + TOO_LARGE)], bad=True)
 
-    async def _append(self, new: list[Sent]) -> None:
-        lines = [{"event_id": s.event_id, "user": s.user, "text": s.text} for s in new]
-        await asyncio.to_thread(self.feed.append, lines)
-        self.sent += new
+    async def _append(self, texts: list[tuple[int, str]], *, bad: bool = False) -> None:
+        async with self._appending:
+            first = len(self.sent)
+            new = [Sent(f"c:{first + n}", user, text, bad) for n, (user, text) in enumerate(texts)]
+            lines = [{"event_id": s.event_id, "user": s.user, "text": s.text} for s in new]
+            await asyncio.to_thread(self.feed.append, lines)
+            self.sent += new
+
+    async def bury_and_replay(self, _: random.Random) -> None:
+        """Have both groups bury a command, mend it, and replay each letter, as an operator does.
+
+        Raises:
+            TimeoutError: it was not buried by both, or not handled by both after that.
+        """
+        text = f"/command {len(self.sent)} {UNLUCKY}"
+        await self.hand_over([(NOBODY_ELSE - len(self.replayed) - 1, text)])
+        event_id = next(s.event_id for s in reversed(self.sent) if s.text == text)
+        async with asyncio.timeout(POINT_TIMEOUT):
+            while await asyncio.to_thread(self._buried_by, event_id) != {GROUP, AUDIT}:
+                await asyncio.sleep(0.1)
+            mended(self.table, event_id).touch()
+            await asyncio.to_thread(self._ask, partial(self._replay, event_id))
+            self.replayed.append(event_id)
+            while not await asyncio.to_thread(self._is_handled, event_id):
+                await asyncio.sleep(0.1)
+        self.restarts["dead letters: two of one command, replayed"] += 1
+
+    def _buried_by(self, event_id: str) -> set[str]:
+        return {letter.group for letter in self.letters() if letter.event_id == event_id}
+
+    def _replay(self, event_id: str, client: Any) -> None:
+        graveyard = Graveyard(client, {command_received.name: command_received})
+        for buried in list(graveyard.letters(command_received.name)):
+            if buried.letter.event_id == event_id:
+                graveyard.replay(buried)
+
+    def _is_handled(self, event_id: str) -> bool:
+        stored = {stored for stored, _ in self.rows()}
+        return event_id in stored and event_id in self.audited()
+
+    def audited(self) -> list[str]:
+        """Return the commands that the second group has handled, as often as it has."""
+        with closing(sqlite3.connect(self.table, timeout=20)) as database:
+            return [row[0] for row in database.execute("SELECT event_id FROM audited")]
 
     async def unconfirmed(self) -> int:
         """Return how many lines of the feed are not confirmed."""
         return len(self.sent) - self.feed.confirmed
 
-    async def told(self) -> frozenset[int] | None:
+    async def told(self, users: set[int]) -> frozenset[int] | None:
         """Nobody is there to be told."""
-        return None
+        return None if users else frozenset()
 
 
 class WholePath(Rig):
@@ -147,6 +196,21 @@ class WholePath(Rig):
             update_id = await self.telegram.inject({"message": message})
         self.sent.append(Sent(f"{TOKEN.partition(':')[0]}:{update_id}", user, text, bad=True))
 
+    async def hand_over_odd(self, user: int, text: str) -> None:
+        """Send a command that answers a message without what a message has to have."""
+        message = {
+            "message_id": len(self.sent) + 2_000_000,
+            "date": int((await self._overview()).now),
+            "chat": {"id": user, "type": "private", "first_name": "Somebody"},
+            "from": {"id": user, "is_bot": False, "first_name": "Somebody"},
+            "text": text,
+            "entities": [{"type": "bot_command", "offset": 0, "length": len("/command")}],
+            "reply_to_message": {"message_id": 1},
+        }
+        async with self._written:
+            update_id = await self.telegram.inject({"message": message})
+        self.odd.append(Sent(f"{TOKEN.partition(':')[0]}:{update_id}", user, text))
+
     async def _overview(self) -> Overview:
         async with self._written:
             return await self.telegram.overview()
@@ -155,14 +219,20 @@ class WholePath(Rig):
         """Return how many updates wait in the simulator."""
         return int((await self._overview()).bot.pending)
 
-    async def told(self) -> frozenset[int] | None:
+    async def told(self, users: set[int]) -> frozenset[int] | None:
         """Return the users in whose chat the bot has said that a command failed."""
-        users = {sent.user for sent in self.sent if sent.bad}
+        return await self._told(users, FAILED)
+
+    async def told_of_odd(self) -> frozenset[int]:
+        """Return the users in whose chat the bot has said that a message is kept."""
+        return await self._told({sent.user for sent in self.odd}, KEPT)
+
+    async def _told(self, users: set[int], text: str) -> frozenset[int]:
         chats = {user: await self.telegram.messages(user) for user in users}
         return frozenset(
             user
             for user, messages in chats.items()
-            if any(m.from_bot and m.text == FAILED for m in messages)
+            if any(m.from_bot and m.text == text for m in messages)
         )
 
     async def kill_telegram(self, down: float) -> None:

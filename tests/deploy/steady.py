@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from tests.deploy.server import Server
 
 EVERY = 0.1
+MORE = 3
 LOOK_EVERY = 0.02
 USERS = 40
 FIRST_USER = 7001
@@ -100,6 +101,11 @@ class Worker:
         """Do it once."""
         raise NotImplementedError
 
+    @property
+    def alive(self) -> bool:
+        """Whether it goes on."""
+        return self._thread.is_alive()
+
     def stop(self) -> None:
         """End it; raise what it failed with."""
         self._over.set()
@@ -126,6 +132,12 @@ class Writer(Worker):
         self._next = first
         self.sent: list[str] = []
         super().__init__(telegram, EVERY)
+
+    def go_on(self) -> None:
+        """Return when some more were written; an error of the writer is raised where it stops."""
+        enough = len(self.sent) + MORE
+        while len(self.sent) < enough and self.alive:
+            time.sleep(EVERY)
 
     def work(self) -> None:
         """Write one command."""
@@ -171,7 +183,7 @@ class Steady:
         try:
             yield
             seconds = time.monotonic() - began
-            time.sleep(1)
+            writer.go_on()
         finally:
             writer.stop()
             self.sent += writer.sent

@@ -106,28 +106,44 @@ def test_a_backend_that_does_nothing_with_events(
         fails(project, server, "smoke test: group backend has not consumed the event")
 
 
+@pytest.mark.parametrize("moment", ["", "smoke: docker exec * EVAL"])
 def test_what_an_undone_release_has_buried_is_handled_by_the_old_one(
-    project: Project, server: Server, steady: Steady
+    moment: str, project: Project, server: Server, steady: Steady, points: Points
 ) -> None:
     """Its handler raises on everything, and every sender has read that it was published.
 
-    What had been buried before stays where it is.
+    What had been buried before stays where it is. An agent that dies before it has given anything
+    back leaves that to the boot.
     """
-    with undone(project), steady.case("handler that raises on everything"):
-        before = bury_one(server)
+    name = "handler that raises on everything"
+    with undone(project), steady.case(f"{name}, agent killed" if moment else name):
+        bury_one(server)
+        before = dead_letters(server)
         replace(project, COMMANDS, STORE, STORE + RAISES)
-        told = fails(project, server, "smoke test: ", GIVEN_BACK)
+        told = fails_by_boot(project, server, points, moment) if moment else fails(project, server)
+    assert GIVEN_BACK in told
     count = int(told.partition(GIVEN_BACK)[0].split()[-1])
     assert count > 0
-    assert [line["count"] for line in audited(server, "given back")] == [count]
-    assert dead_letters(server) == [before]
+    assert audited(server, "given back")[-1]["count"] == count
+    assert dead_letters(server) == before
 
 
-def bury_one(server: Server) -> str:
-    """Bury an entry that was handled long ago; return the letter's id."""
+def fails_by_boot(project: Project, server: Server, points: Points, moment: str) -> str:
+    """Deploy what has to be undone with an agent that dies; return what the boot's says."""
+    points.kill(moment)
+    code, told = project.run("deploy", HOST)
+    assert code == 69, told
+    assert "smoke test: " in told
+    told = server.sh(f"python3 {ROOT}/agent.pyz --root {ROOT} --who boot recover")
+    project.succeed("status", HOST)
+    return told
+
+
+def bury_one(server: Server) -> None:
+    """Bury an entry that was handled long ago."""
     entry = json.loads(server.sh(ASK_REDIS % "XRANGE command_received - + COUNT 1"))[0][0]
     letter = f"event_id x reason x group backend entry_id {entry}"
-    return str(json.loads(server.sh(ASK_REDIS % f'XADD {{command_received}}.dlq "*" {letter}')))
+    server.sh(ASK_REDIS % f'XADD {{command_received}}.dlq "*" {letter}')
 
 
 def dead_letters(server: Server) -> list[str]:

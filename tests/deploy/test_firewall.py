@@ -11,26 +11,12 @@ from pathlib import Path
 import pytest
 
 from deploy import firewall, server_files
+from tests.deploy.connections import LISTEN, LISTENER, TRY
 from tests.deploy.server import READY, Server
-from tests.deploy.test_provision import LISTEN, LISTENER, docker_copy
+from tests.deploy.test_provision import docker_copy
 
 pytestmark = pytest.mark.timeout(300)
 OPEN, CLOSED, OWN, WORLDS = 8443, 8080, 9090, 7000
-# What can be reached of ADDRESS PORT ADDRESS PORT …, all at once.
-TRY = """
-import concurrent.futures, socket, sys
-def reached(place):
-    try:
-        socket.create_connection((place[0], int(place[1])), 1).close()
-    except OSError:
-        return False
-    return True
-places = list(zip(sys.argv[1::2], sys.argv[2::2]))
-with concurrent.futures.ThreadPoolExecutor(len(places)) as pool:
-    for place, there in zip(places, pool.map(reached, places)):
-        if there:
-            print(*place)
-"""
 SERVE = "python3 -m http.server --bind ::"
 WITH_IPV6 = tuple(
     word

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from shared.generated.events import command_received
 from tests.deploy.change import new_version, undone
 from tests.deploy.project import Project
 from tests.deploy.server import Server
@@ -69,6 +70,28 @@ def test_a_server_becomes_a_live_bot(project: Project, server: Server, steady: S
     assert "smoke test passed" in told
     assert set(containers(server)) == SERVICES
     assert "previous: none" in project.succeed("status", HOST)
+
+
+def test_the_operator_looks_at_dead_letters_and_drops_them(
+    project: Project, server: Server, steady: Steady
+) -> None:
+    """`make dead-letters host=…` may do what no service may, and shows no password."""
+    password = server.sh(
+        "docker exec $(docker ps -q --filter label=com.docker.compose.service=redis)"
+        " cat /run/secrets/REDIS_OPERATOR_PASSWORD"
+    ).strip()
+    add = f'XADD {command_received.dead_letters} "*" event_id an-id reason no-reason'
+    server.sh(
+        "docker exec $(docker ps -q --filter label=com.docker.compose.service=redis) sh -c"
+        ' \'REDISCLI_AUTH="$(cat /run/secrets/REDIS_OPERATOR_PASSWORD)" redis-cli --user operator '
+        f"{add}'"
+    )
+    listed = project.succeed("dead-letters", HOST)
+    (letter,) = (line.split()[0] for line in listed.splitlines() if "no-reason" in line)
+    dropped = project.succeed("dead-letters", HOST, f"do=drop {letter}")
+    assert f"{letter}  dropped" in dropped
+    assert password not in listed + dropped
+    assert "no-reason" not in project.succeed("dead-letters", HOST, "do=list")
 
 
 def test_a_deploy_of_what_runs_restarts_nothing(

@@ -9,25 +9,13 @@ from pathlib import Path
 import pytest
 
 from deploy.bundle import agent
+from tests.deploy.connections import LISTEN, LISTENER, TRY
 from tests.deploy.project import Project
 from tests.deploy.server import BARE, SYSTEMD, Server, docker
 
 pytestmark = pytest.mark.timeout(1200)
 HOST = "host=staging"
-LISTENER = "debian:trixie-slim"
-LISTEN = (
-    "use IO::Socket::INET; my $s = IO::Socket::INET->new(LocalPort => {}, Listen => 9, "
-    "ReuseAddr => 1) or die; while (1) {{ my $c = $s->accept; close $c if $c; }}"
-)
-TRY = """
-import socket
-for port in {1}:
-    try:
-        socket.create_connection(({0!r}, port), 2).close()
-    except OSError:
-        continue
-    print(port)
-"""
+PORTS = (22, 8080, 8443, 9090)
 
 
 @pytest.fixture(scope="module", params=[BARE, SYSTEMD])
@@ -132,9 +120,9 @@ def test_a_published_port_is_closed_unless_the_inventory_opens_it(
 
 def open_ports(server: Server) -> set[int]:
     """Return which ports of a server another container can connect to."""
-    try_all = TRY.format(server.address(), (22, 8080, 8443, 9090))
-    told = docker("run", "--rm", "--entrypoint", "python3", BARE, "-c", try_all)
-    return {int(word) for word in told.split()}
+    places = [word for port in PORTS for word in (server.address(), str(port))]
+    told = docker("run", "--rm", "--entrypoint", "python3", BARE, "-c", TRY, *places)
+    return {int(line.split()[1]) for line in told.splitlines()}
 
 
 def test_the_firewall_is_back_after_a_boot(server: Server) -> None:
@@ -142,7 +130,8 @@ def test_the_firewall_is_back_after_a_boot(server: Server) -> None:
 
     SSH is open: systemd's unit comes before sshd, which cannot be asked for its port then.
     """
-    docker("restart", server.id)
+    # What runs on it does not listen to SIGTERM; the rest of a reboot does not take so long.
+    docker("restart", "--time", "3", server.id)
     server.wait()
     if server.image == BARE:  # what an init system does at boot
         server.sh("rm -f /run/crond.reboot /run/crond.pid; cron")

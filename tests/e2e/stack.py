@@ -9,9 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from infra.dev.dead_letters import FROM_INPUT, MODULE, operator_url, runs_the_tool
 from infra.stack import load_plan
 from infra.stack.addresses import password_variable, stand_ins
+from infra.stack.operating import FROM_INPUT, TOOL, around_password, runs_the_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -69,11 +69,12 @@ class ComposeStack:
         inside = runs_the_tool(self.plan)
         assert inside is not None
         service, redis = inside
-        tool = (service.name, "python", *MODULE, *arguments)
+        tool = (service.name, *TOOL, *arguments)
         if not operator:
             return self.compose("exec", "-T", *tool)
         password = stand_ins(self.plan, "tests")[password_variable(redis)]
-        return self.compose("exec", "-T", *FROM_INPUT, *tool, given=operator_url(redis, password))
+        url = password.join(around_password(redis))
+        return self.compose("exec", "-T", *FROM_INPUT, *tool, given=url)
 
     def sql(self, query: str) -> list[list[str]]:
         """Return the rows of a query, each value as text."""

@@ -19,13 +19,13 @@ FILE = ("--file", str(ROOT / "services.yml"))
 def test_explain_shows_every_value_and_its_origin(capsys: pytest.CaptureFixture[str]) -> None:
     """Written, derived and default values are told apart, with the line of each variable."""
     assert main([*FILE, "explain", "tg_bot"]) == 0
-    said = capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
     for line in (
-        "command                 python -m tg_bot  [default]",
-        "profiles                tg, sim  [services.yml]",
-        "env API_BASE_URL        http://backend:8000  [from backend.url (services.yml:",
-        "env LOG_LEVEL           INFO  [default; .env may change it (services.yml:",
-        "read_only               its file system is read-only",
+        "command python -m tg_bot [default]",
+        "profiles tg, sim [services.yml]",
+        "env API_BASE_URL http://backend:8000 [from backend.url (services.yml:",
+        "env LOG_LEVEL INFO [default; .env may change it (services.yml:",
+        "read_only its file system is read-only",
         f"(~command_received ~{dead_letters_of('command_received')} ",
     ):
         assert line in said

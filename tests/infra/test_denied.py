@@ -226,6 +226,15 @@ async def test_a_publish_over_http_that_is_refused_ends_the_backend(
         assert "user backend EVALSHA on command_received" in await line_of(running)
 
 
+async def test_the_dead_letter_tool_tells_a_refusal_from_an_outage(users: Users) -> None:
+    """It exits with 78 and one line; what it may do is what its user may."""
+    users.set("tg_bot", "-xrange")
+    tool = Service("shared.dead_letters", REDIS_URL=users.url("tg_bot"))
+    with tool as running:
+        line = await line_of(running)
+    assert line.startswith("dead-letters: Redis refuses this user: ")
+
+
 @pytest.mark.parametrize("name", MADE)
 async def test_a_new_service_ends_so_too(name: str, packages: str, users: Users) -> None:
     """A worker and an HTTP service, as they are created."""

@@ -37,7 +37,7 @@ async def test_one_contender_holds_it(broker: StreamBroker) -> None:
 
 
 async def test_a_release_is_followed_within_a_second(broker: StreamBroker) -> None:
-    """What is given back is taken at once, with a higher fencing token."""
+    """What is given back is taken at once, in a later term."""
     first, second = await contender(broker), await contender(broker)
     await first.acquire()
     waiting = asyncio.create_task(second.acquire())
@@ -47,7 +47,7 @@ async def test_a_release_is_followed_within_a_second(broker: StreamBroker) -> No
     began = monotonic()
     await asyncio.wait_for(waiting, 3)
     assert monotonic() - began < 1.0
-    assert second.token == first.token + 1
+    assert second.term == first.term + 1
     await second.release()
 
 
@@ -84,7 +84,7 @@ async def test_a_holder_that_cannot_renew_loses_it(
 async def test_a_restart_of_redis_does_not_make_two_holders(
     broker: StreamBroker, redis_server: RedisServer
 ) -> None:
-    """Lease and fencing token survive a crash of the server."""
+    """Lease and term survive a crash of the server."""
     first, second = await contender(broker), await contender(broker)
     await first.acquire()
     waiting = asyncio.create_task(second.acquire())
@@ -94,7 +94,7 @@ async def test_a_restart_of_redis_does_not_make_two_holders(
         assert not (first.held and second.held)
         await asyncio.sleep(0.1)
     assert first.held or second.held
-    assert max(first.token, second.token) <= first.token + 1
+    assert max(first.term, second.term) <= first.term + 1
     waiting.cancel()
     await first.release()
     await second.release()

@@ -18,6 +18,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from shared.generated import events
 from shared.settings import SettingsError, exit_with, load_settings
+from shared.streams.denial import denies
 from shared.streams.envelope import EventStream
 from shared.streams.graveyard import BuriedLetter, Graveyard, NotReplayableError
 from shared.streams.letters import fields_of
@@ -208,8 +209,10 @@ def main() -> None:
     except BrokenPipeError:
         code = os.EX_OK
     except (RedisError, OSError) as error:
-        say(f"dead-letters: Redis does not answer: {error}", sys.stderr)
-        code = os.EX_UNAVAILABLE
+        refused = isinstance(error, RedisError) and denies(error)
+        what = "refuses this user" if refused else "does not answer"
+        say(f"dead-letters: Redis {what}: {error}", sys.stderr)
+        code = os.EX_CONFIG if refused else os.EX_UNAVAILABLE
     raise SystemExit(code)
 
 

@@ -51,7 +51,11 @@ SECOND_EVENT = """\
     address: user_left
     description: A user left.
     messages:
-      UserLeft: {payload: {$ref: models.yaml#/$defs/User}}
+      UserLeft:
+        payload:
+          allOf:
+            - $ref: "#/components/schemas/CloudEvent"
+            - {type: object, properties: {data: {$ref: models.yaml#/$defs/User}}}
 operations:
   publish_user_left:
     action: send

@@ -23,6 +23,7 @@ from shared.generated.events import (
     EventRefused,
     Limits,
     NotConnected,
+    TooLateError,
     refuse_telegram_update,
     subscribe_telegram_update,
 )
@@ -54,35 +55,42 @@ async def handle(application: Bot, raw: Any, event_id: str) -> None:
 
     Raises:
         NotConnected: the broker is closed; the update must not be confirmed.
+        TooLateError: this process was away for so long that nobody knows whether an event of the
+            update was published; it must not be confirmed, and nobody is told anything.
     """
     try:
         await _dispatch(application, raw)
     except EventRefused as refusal:
         log.warning("event refused", event_id=refusal.event_id, reason=refusal.reason)
         await _tell(application, raw, FAILED)
-    except NotConnected:
+    except (NotConnected, TooLateError):
         raise
     except Exception as error:  # noqa: BLE001 — whatever a handler raises is kept
-        await keep(raw, event_id, reason_of(error, raw))
+        kept = await keep(raw, event_id, reason_of(error, raw))
         log.error(  # noqa: TRY400 — a traceback's last line may hold the text of a message
-            "update kept in the dead letters",
+            "update kept in the dead letters" if kept else "update not handled, Redis is full",
             event_id=event_id,
             error=type(error).__name__,
             where=where_of(error),
         )
-        await _tell(application, raw, KEPT)
+        await _tell(application, raw, KEPT if kept else FAILED)
 
 
-async def keep(raw: Any, event_id: str, reason: str) -> None:
-    """Put an update into the dead letters of `telegram_update`; it is durable on return."""
+async def keep(raw: Any, event_id: str, reason: str) -> bool:
+    """Put an update into the dead letters of `telegram_update`; that is durable on return.
+
+    Returns:
+        Whether it stands there as it was; a Redis that is full keeps the reason alone.
+    """
     try:
         content: Any = TelegramUpdate(update=raw)
     except ValidationError:
         content = raw
     try:
         await refuse_telegram_update(content, event_id=event_id, reason=reason)
-    except EventRefused:
-        return
+    except EventRefused as refusal:
+        return refusal.kept
+    return True
 
 
 def handle_replayed_updates(application: Bot) -> None:

@@ -16,6 +16,7 @@ import structlog
 from aiolimiter import AsyncLimiter
 from pydantic_core import to_json
 
+from tg_bot.failures import chat_of
 from tg_bot.outbox import Outbox
 
 log = structlog.get_logger(__name__)
@@ -105,11 +106,6 @@ class Flood:
 def sender_of(update: dict[str, Any]) -> int | None:
     """Return who wrote an update: a person, or the chat in whose name it was written."""
     return _id_in(update, ("sender_chat", "from", "user", "chat"))
-
-
-def chat_of(update: dict[str, Any]) -> int | None:
-    """Return the chat that an update was written in."""
-    return _id_in(update, ("chat",))
 
 
 def _id_in(update: dict[str, Any], fields: Sequence[str]) -> int | None:

@@ -24,7 +24,7 @@ from telegram.error import Conflict, InvalidToken, RetryAfter, TelegramError
 from telegram.ext import Application
 from telegram.request import BaseRequest
 
-from shared.generated.events import Lease
+from shared.generated.events import Lease, TooLateError
 from tg_bot.answers import id_by_content, split_updates
 from tg_bot.dispatch import handle, keep
 from tg_bot.request import seconds_asked
@@ -96,7 +96,7 @@ class Poller:
     ) -> None:
         self.state = state
         self._lease = lease
-        self._token = 0
+        self._term = 0
         self._application = application
         self._request = request
         self._offset = 0
@@ -136,11 +136,11 @@ class Poller:
         await asyncio.gather(acquiring, return_exceptions=True)
         if not self._lease.held:
             return
-        if self._lease.token != self._token + 1:
+        if self._lease.term != self._term + 1:
             self._offset = 0  # somebody else has polled since; Telegram knows what is confirmed
-        self._token = self._lease.token
+        self._term = self._lease.term
         self.state.active, self.state.asked = True, monotonic()
-        log.info("polling", fencing_token=self._token)
+        log.info("polling", term=self._term)
 
     async def _fetch(self) -> list[dict[str, Any]]:
         """Return the next updates as Telegram wrote them; what came before them is confirmed."""
@@ -201,7 +201,13 @@ class Poller:
             handled.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             return False
-        handled.result()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            handled.result()
+        except TooLateError as error:
+            # Telegram knows which of them somebody has confirmed meanwhile, and repeats the rest.
+            log.warning("batch is too old to be published; fetching it again", reason=str(error))
+            return True
         self._offset = max(int(update["update_id"]) for update in updates) + 1
         return True
 

@@ -1,5 +1,6 @@
 """Whatever a handler is and does, an update that it failed on is kept and its sender told."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -7,12 +8,13 @@ import pytest
 from telegram import Update
 from telegram.ext import CallbackQueryHandler, PollAnswerHandler, TypeHandler
 
-from shared.generated.events import NotConnected, telegram_update
+from shared.generated.events import NotConnected, TooLateError, telegram_update
 from tests.odd_telegram import OddTelegram
 from tests.servers import RedisServer
-from tg_bot.broker import close_broker, connect_broker
-from tg_bot.dispatch import KEPT, Bot, handle
+from tg_bot.broker import close_broker, connect_broker, polling_lease
+from tg_bot.dispatch import FAILED, KEPT, Bot, handle
 from tg_bot.main import build_application
+from tg_bot.polling import Poller, PollState
 from tg_bot.settings import Settings
 
 ADA = {"id": 7, "is_bot": False, "first_name": "Ada"}
@@ -116,6 +118,21 @@ async def test_an_update_that_comes_again_is_kept_once(
     assert kept(redis_server) == ["42:5"]
 
 
+async def test_who_cannot_be_kept_is_not_told_so(
+    application: Bot,
+    telegram: OddTelegram,
+    redis_server: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A full Redis keeps the reason alone: the sender has to write again, and hears that."""
+    monkeypatch.setattr("shared.streams.room.PATIENCE", 0.3)
+    application.add_handler(TypeHandler(Update, fail), group=-1)
+    redis_server.client().config_set("maxmemory", 1)
+    await handle(application, {"update_id": 1, "message": MESSAGE}, "42:1")
+    assert kept(redis_server) == ["42:1"]
+    assert [call["text"] for call in telegram.called("sendMessage")] == [FAILED]
+
+
 async def test_a_bot_that_is_stopping_keeps_nothing(
     application: Bot, telegram: OddTelegram, redis_server: RedisServer
 ) -> None:
@@ -126,6 +143,30 @@ async def test_a_bot_that_is_stopping_keeps_nothing(
         await handle(application, {"update_id": 5, "message": command}, "42:5")
     assert kept(redis_server) == []
     assert telegram.called("sendMessage") == []
+
+
+async def test_a_batch_of_days_ago_is_fetched_again(
+    application: Bot, telegram: OddTelegram, redis_server: RedisServer
+) -> None:
+    """Nobody knows whether it was published: not confirmed, not kept, and nobody is told a lie."""
+
+    async def too_late(update: Update, context: Any) -> None:
+        if update.update_id == 5:
+            raise TooLateError("42:5")
+
+    application.add_handler(TypeHandler(Update, too_late), group=-1)
+    lease = await polling_lease(42)
+    poller = Poller(application, application.bot.request, PollState(), lease)
+    poller._offset = 3
+    never = asyncio.create_task(asyncio.Event().wait())
+    batch = [{"update_id": number, "message": MESSAGE} for number in (5, 6)]
+    assert await poller._handle(batch, never)
+    assert poller._offset == 3
+    assert await poller._handle(batch[1:], never)
+    assert poller._offset == 7
+    never.cancel()
+    assert kept(redis_server) == []
+    assert KEPT not in [call["text"] for call in telegram.called("sendMessage")]
 
 
 async def test_a_sender_whom_nobody_can_tell_holds_nothing_up(

@@ -2,8 +2,9 @@
 
 The holder renews it well before it ends, and counts its own time from before it asked, so that it
 stops before anybody else can begin. A holder that is killed is followed within the lease's length,
-one that gives it back within a quarter of a second. The fencing token grows with every change of
-holder.
+one that gives it back within a quarter of a second. The term grows with every change of
+holder. It is no fence: nothing that is written is held against it. What a late holder still writes
+is told by its event id, or refused for its age.
 """
 
 import asyncio
@@ -39,12 +40,12 @@ class Lease:
 
     def __init__(self, client: "Redis", stream: str, name: str) -> None:
         self.owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-        self.token = 0
+        self.term = 0
         key = lease_of(stream, name)
         take, release = load_script("lease"), load_script("release")
         self._take: Callable[..., Awaitable[Any]] = client.register_script(take)
         self._release: Callable[..., Awaitable[Any]] = client.register_script(release)
-        self._keys = [key, f"{key}:token"]
+        self._keys = [key, f"{key}:token"]  # named so by releases that run beside this one
         self._until = 0.0
         self._held = asyncio.Event()
         self._lost = asyncio.Event()
@@ -92,23 +93,23 @@ class Lease:
             patience = max(0.05, self._until - asked) if self.held else LENGTH
             try:
                 async with asyncio.timeout(patience):
-                    token = int(await self._take(self._keys, [self.owner, int(LENGTH * 1000)]))
+                    term = int(await self._take(self._keys, [self.owner, int(LENGTH * 1000)]))
             except UNKNOWN as error:
                 self._outage.failed(error, asked)
             else:
                 self._outage.worked()
-                self._answered(asked, token)
+                self._answered(asked, term)
             if not self.held:
                 self._drop()
             await asyncio.sleep(self._pause(asked))
 
-    def _answered(self, asked: float, token: int) -> None:
+    def _answered(self, asked: float, term: int) -> None:
         """Take note of what Redis said."""
-        if not token:
+        if not term:
             self._until = 0.0
             return
         self._until = asked + LENGTH - MARGIN
-        self.token = token
+        self.term = term
         if not self._held.is_set():
             self._lost.clear()
             self._held.set()

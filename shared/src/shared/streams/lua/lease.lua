@@ -2,19 +2,19 @@
 -- Take or renew a lease.
 --
 -- KEYS[1]  the lease: who holds it; it expires
--- KEYS[2]  the fencing token: grows by one with every change of holder, and stays
+-- KEYS[2]  the term: grows by one with every change of holder, and stays
 -- ARGV[1]  who asks
 -- ARGV[2]  how long the lease lasts, in milliseconds
 --
--- Returns the fencing token where the asker holds the lease now, else 0.
+-- Returns the term where the asker holds the lease now, else 0.
 local holder = redis.call('GET', KEYS[1])
-local token = tonumber(redis.call('GET', KEYS[2]) or '0')
+local term = tonumber(redis.call('GET', KEYS[2]) or '0')
 if holder and holder ~= '' and holder ~= ARGV[1] then
   return 0
 end
 if holder ~= ARGV[1] then
-  token = token + 1
-  redis.call('SET', KEYS[2], token)
+  term = term + 1
+  redis.call('SET', KEYS[2], term)
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return token
+return term
