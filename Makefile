@@ -13,6 +13,7 @@ service ?=
 upgrade ?=
 do ?=
 minutes ?=
+histories ?=
 seed ?=
 base ?= origin/main
 json ?=
@@ -37,8 +38,8 @@ demo: ## Run the whole stack here with an offline Telegram: no token, no Docker,
 tests: ## Run the test suites [suite=tg_bot|backend|telegram_sim|shared|infra|demo|upstream|docker|chaos|integration|e2e|deploy]
 	@$(RUN) -m infra.dev.suites $(suite)
 
-chaos: ## Kill every part under load and check that nothing is lost [minutes=60] [seed=N]
-	@$(RUN) -m tests.chaos $(if $(minutes),--minutes $(minutes)) $(if $(seed),--seed $(seed))
+chaos: ## Kill every part under load, or try random histories [minutes=60 | histories=N] [seed=N]
+	@$(RUN) -m tests.chaos $(if $(minutes),--minutes $(minutes)) $(if $(histories),--histories $(histories)) $(if $(seed),--seed $(seed))
 
 bench: ## Measure Herald beside its peers, in minutes [json=1, rounds=N, part=publish|drain|consume|sync|provision|deploy]
 	@$(RUN) -m tests.benchmarks $(if $(json),--json) $(if $(rounds),--rounds $(rounds)) $(part)

@@ -1,4 +1,4 @@
-"""`python -m tests.chaos`: the delivery suite as a soak, for as long as one likes."""
+"""`python -m tests.chaos`: the delivery suite as a soak or as a search, as long as one likes."""
 
 import argparse
 import asyncio
@@ -7,13 +7,18 @@ import random
 import signal
 import sys
 from collections.abc import Sequence
+from itertools import count
 
+from tests.chaos.histories.search import search
 from tests.chaos.rig import Rig
 from tests.chaos.rigs import StreamsAlone, WholePath
 from tests.chaos.run import Plan, Run
 from tests.chaos.sabotage import PROTECTIONS
 
 RIGS: dict[str, type[Rig]] = {"streams": StreamsAlone, "path": WholePath}
+
+AT_A_TIME = 500
+"""Histories that one seed decides."""
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -36,6 +41,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--without", choices=PROTECTIONS, default="", help="take a protection away and see it fail"
+    )
+    parser.add_argument(
+        "--histories",
+        type=int,
+        default=0,
+        help="instead, try so many random histories on one server, and show the shortest that "
+        "breaks a claim; --seed tries the same again",
     )
     try:
         return parser.parse_args(arguments)
@@ -63,5 +75,23 @@ async def soak(asked: argparse.Namespace) -> int:
     return 1 if result.verdict.broken else 0
 
 
+def try_histories(asked: argparse.Namespace) -> int:
+    """Try histories as asked; return 0 where every claim holds, else 1."""
+    seed = random.SystemRandom().randrange(1_000_000) if asked.seed is None else asked.seed
+    say(f"seed={seed}")
+    left = asked.histories
+    for start in count(seed):
+        broken = search(min(left, AT_A_TIME), start)
+        if broken:
+            say(f"{broken}\n\nagain: make chaos histories={min(left, AT_A_TIME)} seed={start}")
+            return 1
+        left -= min(left, AT_A_TIME)
+        say(f"{asked.histories - left:>9,} histories, no claim broken")
+        if not left:
+            return 0
+    raise AssertionError("counting never ends")
+
+
 if __name__ == "__main__":
-    sys.exit(asyncio.run(soak(parse(sys.argv[1:]))))
+    arguments = parse(sys.argv[1:])
+    sys.exit(try_histories(arguments) if arguments.histories else asyncio.run(soak(arguments)))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.streams import Delivery, Limits, StreamBroker
+from shared.streams import Delivery, Limits, StreamBroker, TryLater
 from shared.streams.group import Group
 from tests.conditions import eventually
 from tests.servers import RedisServer
@@ -105,6 +105,32 @@ async def test_claiming_counts_no_delivery(broker: StreamBroker, redis_server: R
         (entry,) = await Group(await broker.connect(), "said", "g", member).claim(10, 0)
         assert (entry.deliveries, entry.claimed) == (1, True)
     assert [p["times_delivered"] for p in _pending(client)] == [1]
+
+
+async def test_waiting_for_a_dependency_counts_for_no_delivery(
+    broker: StreamBroker, redis_server: RedisServer
+) -> None:
+    """However often processes end while a database is away, nothing that waits for it is buried."""
+    await broker.publish_event(SAID, said(7))
+    limits = Limits(block=0.05, claim_after=0.3, deliveries=3)
+    attempts: list[int] = []
+
+    async def cannot(event: Said, delivery: Delivery) -> None:
+        attempts.append(delivery.attempt)
+        raise TryLater("the database is away")
+
+    async def lives_until(attempted: int) -> None:
+        member = StreamBroker()
+        member.subscribe_event(SAID, group="g", limits=limits)(cannot)
+        await member.connect(redis_server.url)
+        await member.start_consumers()
+        await eventually(lambda: len(attempts) >= attempted, seconds=10)
+        await member.close()
+
+    for attempted in range(1, 2 * limits.deliveries):
+        await lives_until(attempted)
+    assert set(attempts) == {1}
+    assert redis_server.client().xlen(SAID.dead_letters) == 0
 
 
 def _pending(client: Any) -> Any:

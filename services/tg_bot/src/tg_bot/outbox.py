@@ -19,8 +19,11 @@ log = structlog.get_logger(__name__)
 
 CAPACITY = 10_000
 """Replies that may wait; beyond it new ones are dropped, and a line says so."""
+CHAT_CAPACITY = 250
+"""Replies that may wait for one chat, which takes one a second: nobody's flood fills the outbox."""
 ATTEMPTS = 5
 INSISTENT_ATTEMPTS = 12
+FIRST_BACKOFF, LAST_BACKOFF = 0.5, 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class _Chat:
     limiter: AsyncLimiter | None
     replies: deque[_Reply] = field(default_factory=deque)
     worker: asyncio.Task[None] | None = None
+    dropping: bool = False
 
 
 class Outbox:
@@ -58,6 +62,7 @@ class Outbox:
         self._bot = bot
         self._limits = limits or Limits()
         self._overall = _limiter(self._limits.overall, 1.0)
+        self._idle = self._limits.burst / self._limits.per_chat
         self._chats: dict[int, _Chat] = {}
         self._waiting = 0
         self._dropping = False
@@ -65,6 +70,13 @@ class Outbox:
     def send(self, chat_id: int, text: str) -> asyncio.Future[bool]:
         """Send a text soon; the future tells whether Telegram took it, for those who must know."""
         reply = _Reply(text)
+        chat = self._chats.get(chat_id)
+        if chat is not None and len(chat.replies) >= CHAT_CAPACITY:
+            if not chat.dropping:
+                log.warning("a chat has too many replies, new ones are dropped", chat=chat_id)
+            chat.dropping = True
+            reply.sent.set_result(False)
+            return reply.sent
         if self._waiting >= CAPACITY:
             if not self._dropping:
                 log.error("outbox is full, replies are dropped", waiting=self._waiting)
@@ -73,11 +85,12 @@ class Outbox:
             return reply.sent
         self._dropping = False
         self._waiting += 1
-        chat = self._chats.get(chat_id)
         if chat is None:
-            burst, pause = self._limits.burst, self._limits.burst / self._limits.per_chat
-            limiter = None if self._overall is None else AsyncLimiter(burst, pause)
+            limiter = (
+                None if self._overall is None else AsyncLimiter(self._limits.burst, self._idle)
+            )
             chat = self._chats[chat_id] = _Chat(limiter)
+        chat.dropping = False
         chat.replies.append(reply)
         if chat.worker is None:
             chat.worker = asyncio.create_task(self._work(chat_id, chat), name=f"reply {chat_id}")
@@ -122,14 +135,22 @@ class Outbox:
             if not reply.sent.done():
                 reply.sent.set_result(sent)
         chat.worker = None
+        self._forget(chat_id, chat)
+
+    def _forget(self, chat_id: int, chat: _Chat) -> None:
+        """Forget a chat for which nothing waits, once its limit has nothing to remember either."""
+        if chat.worker is not None or self._chats.get(chat_id) is not chat:
+            return
         if chat.limiter is None or chat.limiter.has_capacity(chat.limiter.max_rate):
-            self._chats.pop(chat_id, None)
+            del self._chats[chat_id]
+        else:
+            asyncio.get_running_loop().call_later(self._idle, self._forget, chat_id, chat)
 
     async def _deliver(
         self, chat_id: int, text: str, limiter: AsyncLimiter | None, attempts: int
     ) -> bool:
         """Send one message, again where that can help; False where it cannot."""
-        delay = 0.5
+        delay = FIRST_BACKOFF
         for _ in range(attempts):
             try:
                 if limiter is not None:
@@ -142,10 +163,14 @@ class Outbox:
                 return False
             except TelegramError as error:
                 log.debug("reply not sent yet", chat=chat_id, reason=error.message)
+            except Exception as error:  # noqa: BLE001 — whatever an answer can make the parser raise
+                # It says "ok", so the message was taken; what it says besides cannot be read.
+                log.warning("odd answer to a reply", chat=chat_id, error=type(error).__name__)
+                return True
             else:
                 return True
             await asyncio.sleep(delay)
-            delay = min(delay * 2, 30.0)
+            delay = min(delay * 2, LAST_BACKOFF)
         log.warning("reply given up", chat=chat_id, attempts=attempts)
         return False
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from telegram.error import NetworkError, RetryAfter, TelegramError
 
+from tg_bot import outbox as outbox_module
 from tg_bot.outbox import Limits, Outbox
 
 if TYPE_CHECKING:
@@ -84,4 +85,49 @@ async def test_what_a_sender_has_to_know_is_sent_again_until_it_is_taken(
     outbox = Outbox(cast("Bot", telegram))
     assert await asyncio.wait_for(outbox.tell(3, "refused"), 10)
     assert telegram.sent == [(3, "refused")]
+    await outbox.close(0)
+
+
+async def test_one_chat_fills_its_own_share_only() -> None:
+    """12,000 replies to one chat: the others' are sent, none of them is dropped."""
+    telegram = Telegram()
+    outbox = Outbox(cast("Bot", telegram), Limits(overall=1e6))
+    flood = [outbox.send(1, "flood") for _ in range(12_000)]
+    others = [outbox.send(chat, "other") for chat in range(2, 502)]
+    assert all(await asyncio.wait_for(asyncio.gather(*others), 10))
+    dropped = [sent for sent in flood if sent.done() and not sent.result()]
+    assert len(dropped) == 12_000 - outbox_module.CHAT_CAPACITY
+    await outbox.close(0)
+
+
+async def test_chats_are_forgotten() -> None:
+    """100,000 chats that were written to leave nothing behind, and a limit holds until then."""
+    telegram = Telegram()
+    outbox = Outbox(cast("Bot", telegram), Limits(overall=1e9, per_chat=30.0))
+    for first in range(0, 100_000, 5_000):
+        sent = [outbox.send(chat, "text") for chat in range(first, first + 5_000)]
+        assert all(await asyncio.wait_for(asyncio.gather(*sent), 60))
+    assert len(telegram.sent) == 100_000
+    async with asyncio.timeout(30):
+        while outbox._chats:
+            await asyncio.sleep(0.02)
+    await outbox.close(0)
+
+
+class UnreadableTelegram(Telegram):
+    """Takes what it is sent, and answers what python-telegram-bot cannot read."""
+
+    async def send_message(self, chat_id: int, text: str) -> None:
+        """Note a message and fail as the parser of the answer does."""
+        await super().send_message(chat_id, text)
+        raise TypeError("Message.__init__() missing 3 required positional arguments")
+
+
+async def test_an_answer_that_cannot_be_read_ends_no_chat() -> None:
+    """The message was taken: it is not sent again, and the next ones follow."""
+    telegram = UnreadableTelegram()
+    outbox = Outbox(cast("Bot", telegram), Limits(overall=0))
+    sent = [outbox.send(7, str(n)) for n in range(3)]
+    assert await asyncio.wait_for(asyncio.gather(*sent), 5) == [True] * 3
+    assert telegram.sent == [(7, "0"), (7, "1"), (7, "2")]
     await outbox.close(0)

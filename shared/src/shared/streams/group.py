@@ -115,7 +115,7 @@ class Group:
         await self._client.xack(self.stream, self.name, *ids)
 
     async def redeliver(self, id_: str, deliveries: int) -> bool:
-        """Count one more delivery to this member; False where the entry is finished with."""
+        """Set how many deliveries are counted; False where the entry is finished with."""
         taken = await self._client.xclaim(
             self.stream, self.name, self.member, 0, [id_], retrycount=deliveries, justid=True
         )

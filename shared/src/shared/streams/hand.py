@@ -12,7 +12,7 @@ meanwhile, and the next death is the entry's own. Those with the fewest deliveri
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from operator import attrgetter
 from typing import Generic, TypeVar
@@ -147,6 +147,11 @@ class Hand(Generic[M]):
                     return
             except TryLater as error:
                 log.warning("handler cannot work now", entry=entry.id, reason=describe(error))
+                # This was an outcome: whatever ends the process from now on is not its doing.
+                entry = replace(entry, deliveries=attempt - 1, claimed=True)
+                again = partial(self._group.redeliver, entry.id, entry.deliveries)
+                if not await until_answered(again, self._writing):
+                    return
                 await asyncio.sleep(absences.next())
             except Exception as error:  # noqa: BLE001 — whatever a handler raises is its failure
                 if attempt >= self._limits.deliveries:
@@ -166,7 +171,7 @@ class Hand(Generic[M]):
         self._handling += 1
         try:
             async with self._turn(entry):
-                if delivery.attempt > 1:
+                if entry.claimed or delivery.attempt > 1:
                     again = partial(self._group.redeliver, entry.id, delivery.attempt)
                     if not await until_answered(again, self._writing):
                         return False
