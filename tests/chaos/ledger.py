@@ -29,6 +29,9 @@ class Found:
         unhandled: The event ids in the dead letters that a group could not handle.
         deadly: Those of them that kill who handles them.
         replayed: The event ids that two groups had buried and one replay has put back.
+        odd: The event ids of updates that nobody can parse; they are not among what was sent.
+        kept: The event ids in the dead letters of updates.
+        untold_of_odd: Senders of odd updates who were not told that theirs is kept.
         audited: What the second of these groups has handled, as often as it has.
         table: The rows of the table.
         pending: Entries that the group has read but not finished with.
@@ -47,6 +50,9 @@ class Found:
     deadly: frozenset[str] = frozenset()
     replayed: Sequence[str] = ()
     audited: Sequence[str] = ()
+    odd: Sequence[str] = ()
+    kept: Sequence[str] = ()
+    untold_of_odd: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
@@ -88,18 +94,25 @@ def judge(sent: Iterable[Sent], found: Found) -> Verdict:
         ("given up by the consumer", set(found.unhandled) - found.deadly),
         (
             "replayed, but not handled once by the second group",
-            (Counter(found.replayed) - Counter(found.audited)).keys()
-            | (Counter(found.audited) - Counter(found.replayed)).keys(),
+            _differ(found.replayed, found.audited),
         ),
         ("deadly, but not given up", found.deadly - set(found.unhandled)),
         ("pending in the group", range(found.pending)),
         ("not read by the group", range(1 if found.lag is None else found.lag)),
+        ("odd, and not kept once", _differ(found.odd, found.kept)),
+        ("odd, and not told", found.untold_of_odd),
         ("refused and not told", _untold(by_id, refused, found.told)),
     ]
     for claim, offenders in claims:
         if listed := sorted(map(str, offenders)):
             verdict.broken.append(f"{claim}: {len(listed)}, such as {', '.join(listed[:3])}")
     return verdict
+
+
+def _differ(one_side: Sequence[str], other: Sequence[str]) -> set[str]:
+    """Return what is not on both sides equally often."""
+    here, there = Counter(one_side), Counter(other)
+    return {*(here - there), *(there - here)}
 
 
 def _changed(by_id: Mapping[str, Sent], events: Events) -> set[str]:

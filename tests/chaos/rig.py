@@ -21,8 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from shared.generated.events import command_received
-from shared.streams import decode
+from shared.generated.events import command_received, telegram_update
+from shared.streams import EventStream, decode
 from shared.streams.errors import NO_ROOM
 from shared.streams.letters import DeadLetter
 from tests.chaos import torn
@@ -201,6 +201,7 @@ class Rig(ABC):
         self.redis = RedisServer(engine="redis", guarded=without != "the guard of the file")
         self.sent: list[Sent] = []
         self.replayed: list[str] = []
+        self.odd: list[Sent] = []
         self.restarts: Counter[str] = Counter()
         self.folder = Path()
         self.without = {"CHAOS_WITHOUT": without} if without else {}
@@ -249,6 +250,14 @@ class Rig(ABC):
     @abstractmethod
     async def hand_over_bad(self, user: int, text: str) -> None:
         """Hand over a command that can never be published."""
+
+    async def hand_over_odd(self, user: int, text: str) -> None:
+        """Hand over what cannot even be parsed, where there is such a thing."""
+        del user, text
+
+    async def told_of_odd(self) -> frozenset[int]:
+        """Return the users who were told that what they sent is kept."""
+        return frozenset()
 
     @abstractmethod
     async def unconfirmed(self) -> int:
@@ -423,7 +432,8 @@ class Rig(ABC):
         found = await asyncio.to_thread(self._read)
         refused = set(found.refused)
         users = {sent.user for sent in self.sent if sent.event_id in refused}
-        return replace(found, told=await self.told(users))
+        untold = {sent.user for sent in self.odd} - await self.told_of_odd()
+        return replace(found, told=await self.told(users), untold_of_odd=frozenset(untold))
 
     def _read(self) -> Found:
         entries = self._ask(lambda c: c.xrange(command_received.name))
@@ -442,13 +452,15 @@ class Rig(ABC):
             told=None,
             no_room=frozenset(no_room if was_full else ()),
             replayed=tuple(self.replayed),
+            odd=[sent.event_id for sent in self.odd],
+            kept=[letter.event_id for letter in self.letters(telegram_update)],
             audited=self.audited(),
             deadly=frozenset(s.event_id for s in self.sent if DEADLY in s.text),
         )
 
-    def letters(self) -> list[DeadLetter]:
-        """Return the stream's dead letters."""
+    def letters(self, stream: EventStream[Any] = command_received) -> list[DeadLetter]:
+        """Return a stream's dead letters."""
         return [
             DeadLetter.parse(fields)
-            for _, fields in self._ask(lambda c: c.xrange(command_received.dead_letters))
+            for _, fields in self._ask(lambda c: c.xrange(stream.dead_letters))
         ]

@@ -28,6 +28,7 @@ CLAIMED = Limits().claim_after * 4 / 3
 """Seconds after which another consumer has claimed what a frozen one has read."""
 TOO_LARGE = "x" * 70_000
 FAILED = "Failed to send command."
+KEPT = "Something went wrong on my side. Your message is kept, and somebody will look at it."
 
 
 class StreamsAlone(Rig):
@@ -195,6 +196,21 @@ class WholePath(Rig):
             update_id = await self.telegram.inject({"message": message})
         self.sent.append(Sent(f"{TOKEN.partition(':')[0]}:{update_id}", user, text, bad=True))
 
+    async def hand_over_odd(self, user: int, text: str) -> None:
+        """Send a command that answers a message without what a message has to have."""
+        message = {
+            "message_id": len(self.sent) + 2_000_000,
+            "date": int((await self._overview()).now),
+            "chat": {"id": user, "type": "private", "first_name": "Somebody"},
+            "from": {"id": user, "is_bot": False, "first_name": "Somebody"},
+            "text": text,
+            "entities": [{"type": "bot_command", "offset": 0, "length": len("/command")}],
+            "reply_to_message": {"message_id": 1},
+        }
+        async with self._written:
+            update_id = await self.telegram.inject({"message": message})
+        self.odd.append(Sent(f"{TOKEN.partition(':')[0]}:{update_id}", user, text))
+
     async def _overview(self) -> Overview:
         async with self._written:
             return await self.telegram.overview()
@@ -205,11 +221,18 @@ class WholePath(Rig):
 
     async def told(self, users: set[int]) -> frozenset[int] | None:
         """Return the users in whose chat the bot has said that a command failed."""
+        return await self._told(users, FAILED)
+
+    async def told_of_odd(self) -> frozenset[int]:
+        """Return the users in whose chat the bot has said that a message is kept."""
+        return await self._told({sent.user for sent in self.odd}, KEPT)
+
+    async def _told(self, users: set[int], text: str) -> frozenset[int]:
         chats = {user: await self.telegram.messages(user) for user in users}
         return frozenset(
             user
             for user, messages in chats.items()
-            if any(m.from_bot and m.text == FAILED for m in messages)
+            if any(m.from_bot and m.text == text for m in messages)
         )
 
     async def kill_telegram(self, down: float) -> None:

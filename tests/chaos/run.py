@@ -172,6 +172,7 @@ class Run:
                 number += 1
                 user, _ = chance.choice(burst)  # a bot can tell only who has written before
                 await self._rig.hand_over_bad(user, f"/command {number} bad")
+                await self._rig.hand_over_odd(user, f"/command {number} odd")
             while await self._behind() > MOST_BEHIND and not self._enough.is_set():
                 await asyncio.sleep(0.2)
             due = max(due + len(burst) / self._plan.rate, monotonic() - 1.0)

@@ -368,3 +368,26 @@ async def test_state_of_a_dead_redis_raises(
     redis_server.kill()
     with pytest.raises((redis.exceptions.RedisError, OSError)):
         await group.consumers[0].state()
+
+
+async def test_what_was_handled_at_the_stop_is_acknowledged(
+    broker: StreamBroker, redis_server: RedisServer, consume: StartMember
+) -> None:
+    """A handler that finishes while its consumer stops leaves nothing for another member."""
+    begun, release = asyncio.Event(), asyncio.Event()
+
+    async def handle(event: Said, delivery: Delivery) -> None:
+        begun.set()
+        await release.wait()
+
+    member = await consume(handle)
+    await broker.publish_event(SAID, said(1))
+    await asyncio.wait_for(begun.wait(), 10)
+    stopping = asyncio.create_task(member.stop_consumers())
+    await asyncio.sleep(0)
+    client = redis_server.client()
+    await until(lambda: client.info("clients")["blocked_clients"] == 0)
+    client.client_pause(300, all=False)  # the acknowledgement is on its way when all else is done
+    release.set()
+    await stopping
+    assert pending(redis_server) == 0

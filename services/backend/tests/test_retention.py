@@ -7,14 +7,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from backend import inbox as inbox_module
 from backend import schema
 from backend.commands import HANDLER, CommandStore
-from backend.tables import inbox
-from shared.generated.events import command_received
+from backend.retention import horizon
+from backend.tables import commands, inbox
+from shared.generated.events import Delivery, broker, command_received
+from shared.generated.schemas import CommandReceived
+from shared.streams.envelope import encode
+from shared.streams.graveyard import Graveyard
+from shared.streams.group import Group
+from shared.streams.letters import DeadLetter
 from tests.conditions import eventually
 from tests.processes import Service
 from tests.servers import RedisServer
@@ -74,6 +80,36 @@ async def test_what_can_come_again_is_remembered(
     with Service("backend", LOG_FORMAT="json", **variables) as backend:
         await eventually(lambda: "inbox tidied" in backend.log)
     assert await asyncio.to_thread(left, path) == {"pending", "old", "young"}
+
+
+async def test_a_replay_after_a_month_has_no_second_effect(
+    engine: AsyncEngine, redis: RedisServer
+) -> None:
+    """Another group buried the event then; until its replay is handled the inbox remembers it."""
+    event = CommandReceived(command="/c", args=[], user_id=1, timestamp=NOW - 30 * DAY)
+    payload = encode(event, event_id="42:7", kind=command_received.name, source="/tg_bot")
+    client, name = redis.client(), command_received.name
+    entry = f"{int((NOW - 30 * DAY).timestamp() * 1000)}-0"
+    client.xadd(name, {"__data__": payload}, id=entry)
+    store = CommandStore(engine)
+    await store.store(event, Delivery("42:7", name, entry, 1, "/tg_bot"))
+    async with engine.begin() as connection:
+        await connection.execute(update(inbox).values(handled_at=NOW - 30 * DAY))
+    group = Group(await broker.connect(redis.url), name, "audit", "m")
+    await group.create()
+    await group.read(1, 0.1)
+    letter = DeadLetter("42:7", payload, "no good", "/tg_bot", "audit", entry)
+    assert await group.bury(entry, letter, is_event=True)
+    graveyard = Graveyard(client, {name: command_received})
+    (buried,) = graveyard.letters(name)
+    replayed = graveyard.replay(buried)
+    assert replayed is not None
+    assert await store.forget(await horizon()) == 0
+    await store.store(event, Delivery("42:7", name, replayed, 1, "/tg_bot"))
+    async with engine.connect() as connection:
+        assert len((await connection.execute(select(commands.c.id))).all()) == 1
+    await store.close()
+    await broker.close()
 
 
 def left(path: Path) -> set[str]:
