@@ -80,9 +80,9 @@ def build_application(settings: Settings, polling: BaseRequest | None = None) ->
     )
     quota = Quota(settings.messages_per_minute, settings.bytes_per_day)
     application.bot_data.flood = Flood(quota, application.bot_data.outbox)
+    application.add_handler(ShownCommand("command", handle_command))
     application.add_handler(ShownCommand("start", handle_start))
     application.add_handler(ShownCommand("help", handle_help))
-    application.add_handler(ShownCommand("command", handle_command))
     application.add_handler(MessageHandler(UpdateType.MESSAGE & WANTS_ANSWER, handle_help))
     application.add_handler(MessageHandler(UpdateType.EDITED_MESSAGE & SHOWS_COMMAND, handle_edit))
     return application
