@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.streams.scripts import load_script
+from tests.scripted import publish_script
 from tests.servers import GUARD, RedisServer, redis_program
 
 FILE = "appendonlydir/appendonly.aof.1.incr.aof"
@@ -151,9 +151,8 @@ def redis() -> Iterator[RedisServer]:
 
 def publish(server: RedisServer, ids: tuple[str, ...]) -> None:
     """Publish events in one call, as `shared.streams` does."""
-    keys = [STREAM, *(f"{{{STREAM}}}:id:{i}" for i in ids)]
-    arguments = [3_600_000, "__data__", *(f'{{"id": "{i}"}}' for i in ids)]
-    server.client().eval(load_script("publish"), len(keys), *keys, *arguments)
+    call = publish_script(STREAM, {i: f'{{"id": "{i}"}}' for i in ids})
+    server.client().execute_command("EVAL", *call)
 
 
 def ids_of(server: RedisServer) -> list[str]:

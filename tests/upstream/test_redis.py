@@ -9,7 +9,7 @@ import pytest
 import redis
 from redis.exceptions import OutOfMemoryError
 
-from shared.streams.scripts import load_script
+from tests.scripted import publish_script
 from tests.servers import RedisServer
 from tests.upstream import still
 
@@ -19,8 +19,7 @@ STREAM = "events"
 
 def publish(client: Any) -> None:
     """Publish two events in one call."""
-    keys = [STREAM, *(f"{{{STREAM}}}:id:{n}" for n in "ab")]
-    client.eval(load_script("publish"), len(keys), *keys, 60_000, "__data__", "{}", "{}")
+    client.execute_command("EVAL", *publish_script(STREAM, {"a": "{}", "b": "{}"}))
 
 
 def test_redis_doubles_a_torn_write() -> None:

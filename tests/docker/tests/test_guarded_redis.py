@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.streams.scripts import load_script
 from tests.docker.report import ROOT
 from tests.docker.tests.containers import HARDENED, Engine, unique, until
+from tests.scripted import publish_script
 
 RUN = ("redis-server", "--appendonly", "yes", "--appendfsync", "always")
 FILE = "/data/appendonlydir/appendonly.aof.1.incr.aof"
@@ -40,10 +40,8 @@ def wait(docker: Engine, container: str) -> None:
 
 def publish(docker: Engine, container: str, *ids: str) -> None:
     """Publish events in one call, as `shared.streams` does."""
-    keys = ["events", *(f"{{events}}:id:{i}" for i in ids)]
-    arguments = ["3600000", "__data__", *ids]
-    call = ("eval", load_script("publish"), str(len(keys)), *keys, *arguments)
-    docker.inside(container, "redis-cli", *call)
+    call = publish_script("events", {event_id: event_id for event_id in ids})
+    docker.inside(container, "redis-cli", "eval", *call)
 
 
 def events(docker: Engine, container: str) -> list[str]:
