@@ -95,6 +95,8 @@ def main(names: Sequence[str]) -> int:
     if len(names) != 1 or names[0] not in known:
         print(f"usage: make mutants package={'|'.join(known)}", file=sys.stderr)
         return os.EX_USAGE
+    # A shell lets what it starts in the background ignore Ctrl-C, and the tests with it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         survivors = try_package(known[names[0]], ROOT, STATE / names[0])
     except MutantsError as error:
