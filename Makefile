@@ -14,6 +14,7 @@ upgrade ?=
 do ?=
 minutes ?=
 histories ?=
+package ?=
 seed ?=
 base ?= origin/main
 json ?=
@@ -24,7 +25,7 @@ part ?=
 DEPLOY := $(RUN) -m deploy
 GIVEN = $(filter-out PYTHON=% REGISTRY=%,$(MAKEOVERRIDES))
 
-.PHONY: help demo tests chaos bench lint typecheck format
+.PHONY: help demo tests chaos mutants bench lint typecheck format
 .PHONY: sync-services explain secrets generate-from-spec events-breaking
 .PHONY: deploy rollback provision status logs exec releases audit drift unlock backup restore
 .PHONY: docker-engine dev-start dev-stop log dead-letters lock
@@ -40,6 +41,9 @@ tests: ## Run the test suites [suite=tg_bot|backend|telegram_sim|shared|infra|de
 
 chaos: ## Kill every part under load, or try random histories [minutes=60 | histories=N] [seed=N]
 	@$(RUN) -m tests.chaos $(if $(minutes),--minutes $(minutes)) $(if $(histories),--histories $(histories)) $(if $(seed),--seed $(seed))
+
+mutants: ## Show what the tests of a package let pass [package=streams|lease|poller|outbox|inbox]
+	@$(RUN) -m infra.dev.mutants $(package)
 
 bench: ## Measure Herald beside its peers, in minutes [json=1, rounds=N, part=publish|drain|consume|sync|provision|deploy]
 	@$(RUN) -m tests.benchmarks $(if $(json),--json) $(if $(rounds),--rounds $(rounds)) $(part)

@@ -4,6 +4,7 @@ import asyncio
 from time import monotonic
 
 import pytest
+from structlog.testing import capture_logs
 
 from shared.streams import Lease, StreamBroker
 from shared.streams.lease import LENGTH
@@ -98,6 +99,38 @@ async def test_a_restart_of_redis_does_not_make_two_holders(
     waiting.cancel()
     await first.release()
     await second.release()
+
+
+async def test_a_lease_counts_as_lost_before_it_is_had_and_after_it_is_given_back(
+    broker: StreamBroker,
+) -> None:
+    """Who waits for its loss waits only while it is held."""
+    lease = await contender(broker)
+    await asyncio.wait_for(lease.lost(), 1)
+    await lease.acquire()
+    losing = asyncio.create_task(lease.lost())
+    done, _ = await asyncio.wait({losing}, timeout=0.1)
+    assert not done
+    await lease.release()
+    await asyncio.wait_for(losing, 1)
+
+
+async def test_a_holder_says_once_that_redis_is_away_and_once_that_it_is_back(
+    broker: StreamBroker, redis_server: RedisServer
+) -> None:
+    """However often it asks meanwhile."""
+    lease = await contender(broker)
+    await lease.acquire()
+    with capture_logs() as lines:
+        redis_server.kill()
+        await asyncio.wait_for(lease.lost(), LENGTH + 2)
+        redis_server.start()
+        await asyncio.wait_for(lease.acquire(), 15)
+    said = [line["event"] for line in lines if line.get("purpose") == "lease"]
+    assert said[0] == "redis unavailable"
+    assert said.count("redis available") == 1
+    assert said[-1] == "redis available"
+    await lease.release()
 
 
 async def test_leases_of_other_names_are_apart(broker: StreamBroker) -> None:
