@@ -152,8 +152,8 @@ def test_ssh_stays_open_where_sshd_cannot_be_asked(server: Server) -> None:
         server.sh(f"{firewall.PATH} boot")
         assert reached(server, LINKS) == everywhere(22, OPEN, links=LINKS)
         unknown = firewall.program((), (22,)).replace('ssh="22 ', 'ssh="')
-        docker_copy(server, unknown.encode(), "/root/unknown")
-        code = server.sh("sh /root/unknown apply 2>&1; echo $?")
+        docker_copy(server, unknown.encode(), "/srv/unknown")
+        code = server.sh("sh /srv/unknown apply 2>&1; echo $?")
         assert code.splitlines() == ["no port of SSH is known; nothing is closed", "78"]
     finally:
         server.sh("rm /usr/local/sbin/sshd; mkdir -p /run/sshd")
