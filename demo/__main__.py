@@ -10,7 +10,7 @@ from pathlib import Path
 from time import monotonic
 
 from demo.processes import Processes
-from demo.scenario import PROMPT, Stack, StepFailed
+from demo.scenario import PROMPT, Stack, StepFailedError
 from demo.transcript import Transcript
 from demo.wiring import Wiring
 from infra.stack import StackError, load_plan
@@ -22,7 +22,7 @@ async def run(transcript: Transcript, stack: Stack) -> None:
     """Start the stack, hold the conversation, chat on at a terminal.
 
     Raises:
-        StepFailed: something did not happen within its time.
+        StepFailedError: something did not happen within its time.
     """
     began = monotonic()
     transcript.opening("one stack, no token, no Docker; starting …")
@@ -55,7 +55,7 @@ async def chat(transcript: Transcript, stack: Stack) -> None:
             if line.strip():
                 try:
                     transcript.exchange(await stack.say(line.strip()), typed=True)
-                except StepFailed as failed:
+                except StepFailedError as failed:
                     transcript.failure(failed)
     finally:
         loop.remove_reader(sys.stdin.fileno())
@@ -74,7 +74,7 @@ async def demo() -> int:
             asyncio.get_running_loop().add_signal_handler(signum, _end, running, caught, signum)
         try:
             await running
-        except StepFailed as failed:
+        except StepFailedError as failed:
             transcript.failure(failed)
             return os.EX_UNAVAILABLE
         except asyncio.CancelledError:

@@ -13,7 +13,7 @@ STOP_GRACE = 5.0
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
 
 
-class ProcessEnded(Exception):  # noqa: N818 — reads as what happened
+class ProcessEndedError(Exception):
     """A process of the stack ended although the demo still needs it."""
 
     def __init__(self, name: str, code: int) -> None:
@@ -44,10 +44,10 @@ class Processes:
             )
 
     def check(self) -> None:
-        """Raise ProcessEnded where a process has ended."""
+        """Raise ProcessEndedError where a process has ended."""
         for name, process in self._running.items():
             if process.returncode is not None:
-                raise ProcessEnded(name, process.returncode)
+                raise ProcessEndedError(name, process.returncode)
 
     def last_lines(self, name: str, count: int = 15) -> str:
         """Return the end of a process's log."""

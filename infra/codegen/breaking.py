@@ -8,7 +8,7 @@ from infra.codegen import events, models
 from infra.codegen.compatibility import compare
 from infra.codegen.documents import Document, SpecError, load, parse
 from infra.codegen.generation import EVENTS, MODELS
-from infra.codegen.revisions import NoSuchRevision, common_base, file_at
+from infra.codegen.revisions import UnknownRevisionError, common_base, file_at
 from infra.codegen.schemas import Specs
 from infra.codegen.usage import Parser
 from infra.codegen.validation import asyncapi_faults, schema_faults
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
         commit = common_base(root, revision)
         new = _checked(root)
         old = _at(root, commit)
-    except NoSuchRevision as error:
+    except UnknownRevisionError as error:
         print(f"herald: {error}", file=sys.stderr)
         return os.EX_USAGE
     except SpecError as error:

@@ -8,7 +8,7 @@ ELSEWHERE = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"})
 """Variables of an outer git, as in a hook: they would point ours to another repository."""
 
 
-class NoSuchRevision(Exception):  # noqa: N818 — reads as the state it is
+class UnknownRevisionError(Exception):
     """Git does not know the revision; the text says what to do."""
 
 
@@ -19,17 +19,17 @@ def common_base(root: Path, revision: str) -> str:
     commit, as in a shallow clone, the revision itself is the base.
 
     Raises:
-        NoSuchRevision: There is no such commit here, or the folder is no git repository.
+        UnknownRevisionError: There is no such commit here, or the folder is no git repository.
     """
     found = _git(
         root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
     )
     if found is None:
         if _git(root, "rev-parse", "--git-dir") is None:
-            raise NoSuchRevision(
+            raise UnknownRevisionError(
                 f"{root} is no git repository, so there is nothing to compare with"
             )
-        raise NoSuchRevision(
+        raise UnknownRevisionError(
             f"git knows no revision {revision!r}; fetch it, for example with "
             "'git fetch origin main', or name another with base=…"
         )
@@ -49,7 +49,9 @@ def _git(root: Path, *arguments: str) -> str | None:
     try:
         finished = subprocess.run(command, env=environment, capture_output=True, check=False)
     except FileNotFoundError as error:
-        raise NoSuchRevision("git is not installed, so there is nothing to compare with") from error
+        raise UnknownRevisionError(
+            "git is not installed, so there is nothing to compare with"
+        ) from error
     if finished.returncode:
         return None
     return finished.stdout.decode("utf-8", errors="replace")

@@ -79,7 +79,7 @@ class Store:
 
 
 async def run(path: str, redis_url: str) -> None:
-    """Consume until SIGTERM; raises ConsumerStopped where the consumer ends by itself."""
+    """Consume until SIGTERM; raises ConsumerStoppedError where the consumer ends by itself."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     store = Store(path)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from shared.generated.events import EventRefused, broker, publish_command_received
+from shared.generated.events import EventRefusedError, broker, publish_command_received
 from shared.generated.schemas import CommandReceived
 from tests.chaos.dying import before
 from tests.chaos.points import wrap_publisher
@@ -77,7 +77,7 @@ async def publish(line: dict[str, Any]) -> None:
     event = CommandReceived(
         command=line["text"], args=[], user_id=line["user"], timestamp=datetime.now(UTC)
     )
-    with suppress(EventRefused):
+    with suppress(EventRefusedError):
         await publish_command_received(event, event_id=line["event_id"])
 
 

@@ -34,7 +34,7 @@ PUBLISHED = "      tests: [0]\n    env:\n      DATABASE_URL"
 TAKEN = "      tests: [0]\n      prod: [22]\n    env:\n      DATABASE_URL"
 RAISES = '        raise RuntimeError("on purpose")\n'
 GIVEN_BACK = " events that were buried meanwhile are with their consumers again"
-NO_SMOKE = '        if event.command == "/smoke":\n            raise TryLater("on purpose")\n'
+NO_SMOKE = '        if event.command == "/smoke":\n            raise TryLaterError("on purpose")\n'
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,9 @@ def test_a_backend_that_does_nothing_with_events(
     """It is healthy, and the smoke test fails; the event is gone from stream and table."""
     with undone(project), steady.case("failing smoke test"):
         replace(project, COMMANDS, STORE, STORE + NO_SMOKE)
-        replace(project, COMMANDS, "import Delivery, Limits,", "import Delivery, Limits, TryLater,")
+        replace(
+            project, COMMANDS, "import Delivery, Limits,", "import Delivery, Limits, TryLaterError,"
+        )
         fails(project, server, "smoke test: group backend has not consumed the event")
 
 

@@ -12,7 +12,7 @@ from infra.stack import Plan, Service, load_plan
 from infra.stack.acl import CONNECT, rules
 from infra.stack.secrets import contents, password_of, users_file
 from shared.keys import lease_of, marker, probe_of, replayed_of
-from shared.streams import Delivery, EventRefused, EventStream, Limits, StreamBroker, tidying
+from shared.streams import Delivery, EventRefusedError, EventStream, Limits, StreamBroker, tidying
 from tests.servers import RedisServer
 from tests.shared.said import Said, said
 
@@ -180,7 +180,7 @@ async def publish(broker: StreamBroker) -> None:
     for number in range(3):
         await broker.publish_event(STREAM, said(number), event_id=f"id-{number}")
     await broker.publish_events(STREAM, [(f"id-{number}", said(number)) for number in range(5)])
-    with pytest.raises(EventRefused):
+    with pytest.raises(EventRefusedError):
         await broker.refuse_event(STREAM, {"a": 1}, event_id="bad", reason="of no use")
     lease = await broker.lease(STREAM, "42")
     await lease.acquire()

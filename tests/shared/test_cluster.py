@@ -6,7 +6,7 @@ import pytest
 import redis.exceptions
 
 from shared.keys import beside, dead_letters_of, previous_dead_letters_of
-from shared.streams import Delivery, EventRefused, StreamBroker
+from shared.streams import Delivery, EventRefusedError, StreamBroker
 from shared.streams.graveyard import Graveyard
 from shared.streams.group import Group
 from shared.streams.tidying import Tidier
@@ -48,7 +48,7 @@ async def test_every_key_of_a_stream_is_in_its_slot(
 ) -> None:
     """Publish, refuse, lease and probe leave no key in another slot."""
     await broker.publish_event(SAID, said(1), event_id="a")
-    with pytest.raises(EventRefused):
+    with pytest.raises(EventRefusedError):
         await broker.refuse_event(SAID, {"odd": 1}, event_id="b", reason="odd")
     lease = await broker.lease(SAID, "42")
     await lease.acquire()

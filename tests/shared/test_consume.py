@@ -9,12 +9,12 @@ import pytest
 import redis.exceptions
 
 from shared.streams import (
-    ConsumerStopped,
+    ConsumerStoppedError,
     Delivery,
     Handler,
     Limits,
     StreamBroker,
-    TryLater,
+    TryLaterError,
 )
 from tests.servers import RedisServer
 from tests.shared.said import SAID, Said, said
@@ -146,7 +146,7 @@ async def test_try_later_is_no_failure(
     broker: StreamBroker, redis_server: RedisServer, consume: StartMember
 ) -> None:
     """A handler whose database is away is asked again for as long as it takes."""
-    record = Recorder(*(TryLater("database is away") for _ in range(10)))
+    record = Recorder(*(TryLaterError("database is away") for _ in range(10)))
     await consume(record)
     await broker.publish_event(SAID, said(7))
     await until(lambda: record.seen == [(7, 1)])
@@ -335,7 +335,7 @@ async def test_a_consumer_that_ends_by_itself_is_an_error(
     await asyncio.sleep(0)
     (task,) = (t for t in asyncio.all_tasks() if t.get_name() == "consume said")
     task.cancel()
-    with pytest.raises(ConsumerStopped, match="consume said"):
+    with pytest.raises(ConsumerStoppedError, match="consume said"):
         await asyncio.wait_for(watching, 5)
 
 

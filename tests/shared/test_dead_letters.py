@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shared.generated.events import EventRefused, command_received
+from shared.generated.events import EventRefusedError, command_received
 from shared.generated.schemas import CommandReceived
 from shared.keys import previous_dead_letters_of
 from shared.streams import Delivery, StreamBroker, decode
@@ -98,7 +98,7 @@ async def test_a_replay_of_a_refused_event_lifts_the_refusal(
     """An event that was refused by mistake is published, and is a letter no more."""
     envelope = {"specversion": "1.0", "id": "42:8", "source": "/", "type": "command_received"}
     content = {**envelope, "data": EVENT.model_dump(mode="json")}
-    with pytest.raises(EventRefused):
+    with pytest.raises(EventRefusedError):
         await broker.refuse_event(command_received, content, event_id="42:8", reason="mistake")
     assert tool(redis_server, "replay", "all").returncode == 0
     published = await broker.publish_event(command_received, EVENT, event_id="42:8")
@@ -110,7 +110,7 @@ async def test_what_would_come_back_is_not_replayed(
     broker: StreamBroker, redis_server: RedisServer
 ) -> None:
     """A letter that is no event of the stream stays, with the reason, and the exit code is 65."""
-    with pytest.raises(EventRefused):
+    with pytest.raises(EventRefusedError):
         await broker.refuse_event(command_received, {"odd": 1}, event_id="42:9", reason="odd")
     done = tool(redis_server, "replay", "all")
     assert done.returncode == os.EX_DATAERR
@@ -122,11 +122,11 @@ async def test_a_dropped_letter_stays_refused(
     broker: StreamBroker, redis_server: RedisServer
 ) -> None:
     """`drop` deletes the letter for good; its id is not published after all."""
-    with pytest.raises(EventRefused):
+    with pytest.raises(EventRefusedError):
         await broker.refuse_event(command_received, {"odd": 1}, event_id="42:9", reason="odd")
     assert tool(redis_server, "drop", "all", "--json").returncode == 0
     assert letters(redis_server) == []
-    with pytest.raises(EventRefused, match="odd"):
+    with pytest.raises(EventRefusedError, match="odd"):
         await broker.publish_event(command_received, EVENT, event_id="42:9")
 
 
@@ -136,7 +136,7 @@ async def test_letters_of_an_earlier_release_are_taken_over(
     """They stood under another key: none is lost, doubled or younger for it, and order is kept."""
     client, previous = redis_server.client(), previous_dead_letters_of(command_received.name)
     for number in range(3):
-        with pytest.raises(EventRefused):
+        with pytest.raises(EventRefusedError):
             await broker.refuse_event(
                 command_received, {"odd": 1}, event_id=f"42:{number}", reason="odd"
             )

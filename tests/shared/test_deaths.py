@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.streams import Delivery, Limits, StreamBroker, TryLater
+from shared.streams import Delivery, Limits, StreamBroker, TryLaterError
 from shared.streams.group import Group
 from tests.conditions import eventually
 from tests.servers import RedisServer
@@ -117,7 +117,7 @@ async def test_waiting_for_a_dependency_counts_for_no_delivery(
 
     async def cannot(event: Said, delivery: Delivery) -> None:
         attempts.append(delivery.attempt)
-        raise TryLater("the database is away")
+        raise TryLaterError("the database is away")
 
     async def lives_until(attempted: int) -> None:
         member = StreamBroker()

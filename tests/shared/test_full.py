@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.streams import Delivery, EventRefused, Limits, Publication, StreamBroker, room
+from shared.streams import Delivery, EventRefusedError, Limits, Publication, StreamBroker, room
 from shared.streams.errors import NO_ROOM
 from tests.conditions import eventually
 from tests.servers import RedisServer
@@ -54,11 +54,11 @@ async def test_what_waits_in_vain_is_refused_for_good(
 ) -> None:
     """Its letter and mark are small and are written all the same; its id is never published."""
     redis_server.client().config_set("maxmemory", 1)
-    with pytest.raises(EventRefused, match=NO_ROOM):
+    with pytest.raises(EventRefusedError, match=NO_ROOM):
         await broker.publish_event(SAID, said(1, LARGE), event_id="a")
     assert letters(redis_server)["a"][b"__data__"] == b""
     redis_server.client().config_set("maxmemory", 0)
-    with pytest.raises(EventRefused, match=NO_ROOM):
+    with pytest.raises(EventRefusedError, match=NO_ROOM):
         await broker.publish_event(SAID, said(1, LARGE), event_id="a")
     assert published(redis_server) == []
     assert len(letters(redis_server)) == 1
@@ -69,12 +69,12 @@ async def test_what_can_be_no_event_is_refused_by_a_full_server_too(
 ) -> None:
     """It waits no longer than an event, and the letter keeps the reason without the content."""
     redis_server.client().config_set("maxmemory", 1)
-    with pytest.raises(EventRefused, match="odd; Redis was full") as refusal:
+    with pytest.raises(EventRefusedError, match="odd; Redis was full") as refusal:
         await broker.refuse_event(SAID, {"a": LARGE}, event_id="a", reason="odd")
     assert letters(redis_server)["a"][b"__data__"] == b""
     assert not refusal.value.kept
     redis_server.client().config_set("maxmemory", 0)
-    with pytest.raises(EventRefused, match="odd") as refusal:
+    with pytest.raises(EventRefusedError, match="odd") as refusal:
         await broker.refuse_event(SAID, {"a": LARGE}, event_id="b", reason="odd")
     assert refusal.value.kept
 
@@ -101,7 +101,9 @@ async def test_what_fits_gets_in_and_the_rest_is_refused(
     redis_server.client().config_set("maxmemory", 0)
     assert len(outcomes) == 100
     inside = [str(n) for n, outcome in enumerate(outcomes) if isinstance(outcome, Publication)]
-    outside = {str(n) for n, outcome in enumerate(outcomes) if isinstance(outcome, EventRefused)}
+    outside = {
+        str(n) for n, outcome in enumerate(outcomes) if isinstance(outcome, EventRefusedError)
+    }
     assert published(redis_server) == ["warm", *inside]
     assert letters(redis_server).keys() == outside
     assert len(inside) > 4
@@ -117,8 +119,8 @@ async def test_others_get_in_where_trimming_makes_room(
     leave(redis_server, 2_000_000)
     events = ((f"flood-{n}", said(n, LARGE)) for n in range(200))
     flood = await broker.publish_events(SAID, events)
-    assert any(isinstance(outcome, EventRefused) for outcome in flood)
-    with pytest.raises(EventRefused, match=NO_ROOM):
+    assert any(isinstance(outcome, EventRefusedError) for outcome in flood)
+    with pytest.raises(EventRefusedError, match=NO_ROOM):
         await broker.publish_event(SAID, said(1, LARGE), event_id="too early")
     client.xreadgroup("g", "m", {"said": ">"}, noack=True)
     assert not (await broker.publish_event(SAID, said(2, LARGE), event_id="other")).duplicate

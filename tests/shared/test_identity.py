@@ -9,7 +9,7 @@ import pytest
 from faststream.redis import RedisBroker, StreamSub
 
 from shared.keys import marker
-from shared.streams import Delivery, EventRefused, MalformedError, StreamBroker, decode
+from shared.streams import Delivery, EventRefusedError, MalformedError, StreamBroker, decode
 from shared.streams.envelope import CloudEventsFormat, receive
 from tests.conditions import eventually
 from tests.servers import RedisServer
@@ -58,10 +58,10 @@ async def test_a_refusal_is_of_one_source(
     broker: StreamBroker, elsewhere: StreamBroker, redis_server: RedisServer
 ) -> None:
     """What one source may never publish, another one may, and the reason may be any text."""
-    with pytest.raises(EventRefused):
+    with pytest.raises(EventRefusedError):
         await broker.refuse_event(SAID, {}, event_id="same", reason="of\tno\nuse")
     assert not (await elsewhere.publish_event(SAID, said(1), event_id="same")).duplicate
-    with pytest.raises(EventRefused, match="of no use"):
+    with pytest.raises(EventRefusedError, match="of no use"):
         await broker.publish_event(SAID, said(1), event_id="same")
     late = await elsewhere.refuse_event(SAID, {}, event_id="same", reason="too late")
     assert late.duplicate
@@ -77,7 +77,7 @@ async def test_a_marker_of_an_earlier_release_is_recognised(
     client.set(marker(SAID.name, "refused"), "refused:too large", px=60_000)
     published = await broker.publish_event(SAID, said(1), event_id="published")
     assert (published.entry_id, published.duplicate) == ("1-0", True)
-    with pytest.raises(EventRefused, match="too large"):
+    with pytest.raises(EventRefusedError, match="too large"):
         await broker.publish_event(SAID, said(1), event_id="refused")
     assert client.xlen(SAID.name) == 0
 
@@ -88,7 +88,7 @@ async def test_an_earlier_release_recognises_a_marker(
     """After a rollback it asks for the same key, and for what that begins with."""
     client = redis_server.client()
     published = await broker.publish_event(SAID, said(1), event_id="a")
-    with pytest.raises(EventRefused):
+    with pytest.raises(EventRefusedError):
         await broker.refuse_event(SAID, {}, event_id="b", reason="bad")
     assert client.get("{said}:id:a").decode().startswith(published.entry_id)
     assert client.get("{said}:id:b").startswith(b"refused:bad")

@@ -6,7 +6,7 @@ import json
 import pytest
 from faststream.redis import RedisBroker, StreamSub
 
-from shared.streams import EventRefused, NotConnected, Publication, StreamBroker, decode
+from shared.streams import EventRefusedError, NotConnectedError, Publication, StreamBroker, decode
 from shared.streams.envelope import MAX_ENTRY_BYTES, CloudEventsFormat
 from tests.servers import RedisServer
 from tests.shared.said import SAID, Said, said
@@ -136,9 +136,9 @@ async def test_what_can_never_be_published_is_refused_for_good(
 ) -> None:
     """It stands once in the dead letters with its reason, and its id is never published."""
     for _ in range(2):
-        with pytest.raises(EventRefused, match=reason):
+        with pytest.raises(EventRefusedError, match=reason):
             await broker.publish_event(SAID, event, event_id="bad")
-    with pytest.raises(EventRefused, match=reason):
+    with pytest.raises(EventRefusedError, match=reason):
         await broker.publish_event(SAID, said(1), event_id="bad")
     assert entries(redis_server) == []
     (letter,) = entries(redis_server, SAID.dead_letters)
@@ -187,19 +187,19 @@ async def test_a_faststream_subscriber_reads_the_event(
 
 async def test_a_broker_that_is_not_connected_says_so() -> None:
     """Publishing before connect is an error that names the remedy, not a traceback of a library."""
-    with pytest.raises(NotConnected, match="call connect"):
+    with pytest.raises(NotConnectedError, match="call connect"):
         await StreamBroker().publish_event(SAID, said(1))
 
 
 async def test_closing_ends_publishes_that_wait(redis_server: RedisServer) -> None:
-    """A publish that waits for a dead Redis ends with NotConnected when the broker is closed."""
+    """A publish that waits for a dead Redis ends with NotConnectedError once it is closed."""
     broker = StreamBroker()
     await broker.connect(redis_server.url)
     redis_server.kill()
     waiting = asyncio.create_task(broker.publish_event(SAID, said(1)))
     await asyncio.sleep(0.1)
     await broker.close()
-    with pytest.raises(NotConnected):
+    with pytest.raises(NotConnectedError):
         await waiting
 
 
@@ -256,7 +256,12 @@ async def test_what_is_refused_holds_back_nothing_else(
         said(3),
     ]
     outcomes = await broker.publish_events(SAID, ((None, event) for event in events))
-    assert [isinstance(outcome, EventRefused) for outcome in outcomes] == [False, True, True, False]
+    assert [isinstance(outcome, EventRefusedError) for outcome in outcomes] == [
+        False,
+        True,
+        True,
+        False,
+    ]
     assert [decode(SAID, fields)[1].number for fields in entries(redis_server)] == [0, 3]
     assert len(entries(redis_server, SAID.dead_letters)) == 2
 

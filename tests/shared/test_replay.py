@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.keys import buried_of, marker, replayed_of
-from shared.streams import Delivery, EventRefused, StreamBroker
+from shared.streams import Delivery, EventRefusedError, StreamBroker
 from shared.streams.envelope import encode
 from shared.streams.graveyard import Graveyard, NotReplayableError
 from shared.streams.group import Group
@@ -128,7 +128,7 @@ async def test_a_replay_of_one_source_leaves_the_other_alone(
 ) -> None:
     """Both have used the id; the marker tells them apart before and after."""
     content = json.loads(encode(said(1), event_id="same", kind=SAID.name, source="/tests"))
-    with pytest.raises(EventRefused):
+    with pytest.raises(EventRefusedError):
         await broker.refuse_event(SAID, content, event_id="same", reason="mistake")
     broker.source = "/elsewhere"
     assert not (await broker.publish_event(SAID, said(2), event_id="same")).duplicate

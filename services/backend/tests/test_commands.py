@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from backend import schema
 from backend.commands import CommandStore
 from backend.tables import commands, inbox
-from shared.generated.events import Delivery, TryLater
+from shared.generated.events import Delivery, TryLaterError
 from shared.generated.schemas import CommandReceived
 from tests.postgres import PostgresServer
 
@@ -156,7 +156,7 @@ async def test_a_store_that_is_closed_leaves_nobody_waiting(
     await asyncio.sleep(0)
     await store.close()
     for handler in (first, second):
-        with pytest.raises(TryLater):
+        with pytest.raises(TryLaterError):
             await handler
 
 
@@ -172,7 +172,7 @@ async def test_the_inbox_row_goes_with_the_effect(engine: AsyncEngine) -> None:
     """Where the effect fails the event was not handled: its redelivery stores it."""
     async with engine.begin() as connection:
         await connection.execute(text("ALTER TABLE commands RENAME TO away"))
-    with pytest.raises(TryLater):
+    with pytest.raises(TryLaterError):
         await CommandStore(engine).store(command(), delivery())
     assert await count(engine, "inbox") == 0
     async with engine.begin() as connection:
@@ -223,7 +223,7 @@ async def test_an_event_that_can_never_be_stored_is_a_failure(
 async def test_while_the_database_is_away_the_handler_asks_for_later(
     postgres: PostgresServer, connect_to: Connect
 ) -> None:
-    """Killed under a live connection and still away after that: `TryLater`, until it is back."""
+    """Killed under a live connection and still away: `TryLaterError`, until it is back."""
     del postgres  # asked for, so that a machine without one skips
     with PostgresServer() as server:
         url = server.create_database()
@@ -233,7 +233,7 @@ async def test_while_the_database_is_away_the_handler_asks_for_later(
         await store.store(command(), delivery("before"))
         server.kill()
         for event_id in ("during", "still"):
-            with pytest.raises(TryLater):
+            with pytest.raises(TryLaterError):
                 await store.store(command(), delivery(event_id))
         server.start()
         for event_id in ("before", "during", "still"):
@@ -251,7 +251,7 @@ async def test_while_another_writer_has_the_file_the_handler_asks_for_later(
     engine, other = connect_to(sqlite_url), connect_to(sqlite_url)
     async with other.connect() as connection:
         await connection.exec_driver_sql("BEGIN IMMEDIATE")
-        with pytest.raises(TryLater, match="locked"):
+        with pytest.raises(TryLaterError, match="locked"):
             await CommandStore(engine).store(command(), delivery())
     await CommandStore(engine).store(command(), delivery(attempt=2))
     assert len(await stored(engine)) == 1

@@ -8,7 +8,7 @@ from sqlalchemy import insert, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from backend.database import DatabaseUnusable, now, probe, wait_until_reachable
+from backend.database import UnusableDatabaseError, now, probe, wait_until_reachable
 from backend.failures import blames_data, describe, is_away, is_of_database
 from backend.tables import inbox, users
 from tests.postgres import PostgresServer
@@ -64,7 +64,7 @@ async def test_a_refused_password_is_no_absence(
 ) -> None:
     """No waiting mends it: the operator is told, without the password."""
     url = postgres.create_database().replace(postgres.password, "wr0ng")
-    with pytest.raises(DatabaseUnusable) as unusable:
+    with pytest.raises(UnusableDatabaseError) as unusable:
         await wait_until_reachable(connect_to(url))
     assert "password authentication failed" in str(unusable.value)
     assert "DATABASE_URL" in str(unusable.value)
@@ -76,13 +76,13 @@ async def test_a_database_that_does_not_exist_is_no_absence(
     postgres: PostgresServer, connect_to: Connect
 ) -> None:
     """Nor does waiting create it."""
-    with pytest.raises(DatabaseUnusable, match="does not exist"):
+    with pytest.raises(UnusableDatabaseError, match="does not exist"):
         await wait_until_reachable(connect_to(postgres.url("nowhere")))
 
 
 async def test_a_folder_that_does_not_exist_is_no_absence(connect_to: Connect) -> None:
     """SQLite makes files, not folders."""
-    with pytest.raises(DatabaseUnusable, match="unable to open database file"):
+    with pytest.raises(UnusableDatabaseError, match="unable to open database file"):
         await wait_until_reachable(connect_to("sqlite+aiosqlite:////nowhere/at/all.db"))
 
 

@@ -17,7 +17,14 @@ from redis.exceptions import OutOfMemoryError, RedisError
 
 from shared.generated.events import command_received
 from shared.generated.schemas import CommandReceived
-from shared.streams import Delivery, EventRefused, Limits, StreamBroker, StreamError, TryLater
+from shared.streams import (
+    Delivery,
+    EventRefusedError,
+    Limits,
+    StreamBroker,
+    StreamError,
+    TryLaterError,
+)
 from shared.streams.envelope import FIELD_BYTES
 from shared.streams.graveyard import Graveyard, NotReplayableError
 from shared.streams.letters import DeadLetter
@@ -139,7 +146,7 @@ class Publishing:
         except StreamError:
             return  # nobody knows; the process would end with this error
         for update, outcome in zip(batch, outcomes, strict=True):
-            refused = isinstance(outcome, EventRefused)
+            refused = isinstance(outcome, EventRefusedError)
             self.world.record.answered[update.key].append("" if refused else outcome.entry_id)
         self.world.confirm(self.source, batch[-1].number)
 
@@ -187,7 +194,7 @@ class Member:
             record.blame[mine] += 1
             raise ValueError("cannot be handled")
         if kind == "later":
-            raise TryLater("away")
+            raise TryLaterError("away")
         if kind == "kills":
             record.blame[mine] += 1
             self.die()

@@ -8,10 +8,10 @@ import sys
 import structlog
 from sqlalchemy import make_url
 
-from backend.database import DatabaseUnusable
-from backend.process import CannotListen, run
+from backend.database import UnusableDatabaseError
+from backend.process import ListenError, run
 from backend.settings import Settings
-from shared.generated.events import ConsumerStopped
+from shared.generated.events import ConsumerStoppedError
 from shared.logs import configure_logging, hide
 from shared.settings import SettingsError, exit_with, load_settings
 
@@ -36,12 +36,12 @@ def main() -> int:
         hide(make_url(url).password or "")
     try:
         asyncio.run(run(settings))
-    except DatabaseUnusable as error:
+    except UnusableDatabaseError as error:
         exit_with(SettingsError(str(error)), "backend")
-    except CannotListen as error:
+    except ListenError as error:
         log.error("cannot start", reason=str(error))  # noqa: TRY400 — no traceback: not our fault
         return os.EX_UNAVAILABLE
-    except ConsumerStopped as error:
+    except ConsumerStoppedError as error:
         log.error("the subscriber stopped by itself", reason=str(error))  # noqa: TRY400 — the same
         return 1
     return os.EX_OK

@@ -29,7 +29,7 @@ class CommandStore:
         """Store the command, unless an earlier delivery of the same event has.
 
         Raises:
-            TryLater: The database cannot take it now.
+            TryLaterError: The database cannot take it now.
             sqlalchemy.exc.DBAPIError: The database will never take it.
         """
         await self._inbox.take(delivery, event)

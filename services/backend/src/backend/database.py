@@ -27,7 +27,7 @@ LAST_RETRY = 5.0
 """Seconds between two tries to reach the database, at most."""
 
 
-class DatabaseUnusable(Exception):  # noqa: N818 — reads as the state it is
+class UnusableDatabaseError(Exception):
     """The database answers, and says that it will never do; the text is for the operator."""
 
 
@@ -75,14 +75,14 @@ async def wait_until_reachable(engine: AsyncEngine) -> None:
     """Return once the database answers.
 
     Raises:
-        DatabaseUnusable: It refuses for a reason that no waiting mends, such as the password.
+        UnusableDatabaseError: It refuses for a reason that no waiting mends, such as the password.
     """
     try:
         await patiently(partial(probe, engine))
     except Exception as error:
         if not is_of_database(error):
             raise
-        raise DatabaseUnusable(
+        raise UnusableDatabaseError(
             f"DATABASE_URL names {_shown(engine)}, which cannot be used: {describe(error)}"
         ) from error
 

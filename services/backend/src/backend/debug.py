@@ -6,10 +6,10 @@ from http import HTTPStatus
 import structlog
 
 from backend.database import now
-from backend.problems import Refusal
+from backend.problems import ProblemError
 from shared.generated.events import (
-    EventRefused,
-    NotConnected,
+    EventRefusedError,
+    NotConnectedError,
     command_received,
     publish_command_received,
 )
@@ -34,11 +34,11 @@ class Debug:
         try:
             async with asyncio.timeout(PUBLISH_TIMEOUT):
                 published = await publish_command_received(event)
-        except EventRefused as error:
-            raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, error.reason) from error
-        except (TimeoutError, NotConnected) as error:
+        except EventRefusedError as error:
+            raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, error.reason) from error
+        except (TimeoutError, NotConnectedError) as error:
             detail = "Redis cannot be reached; the command may still be published later"
-            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, detail) from error
+            raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, detail) from error
         return CommandPublished(
             event_id=published.event_id,
             stream=command_received.name,

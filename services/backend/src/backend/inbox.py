@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from backend.database import insert_new, now
 from backend.failures import blames_data, describe, is_of_database
 from backend.tables import inbox
-from shared.generated.events import Delivery, TryLater
+from shared.generated.events import Delivery, TryLaterError
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +66,7 @@ class Inbox(Generic[E]):
         A caller who is cancelled meanwhile learns nothing; the event may have its effect.
 
         Raises:
-            TryLater: The database is away, full or not migrated: the event is not to blame.
+            TryLaterError: The database is away, full or not migrated: the event is not to blame.
             sqlalchemy.exc.DBAPIError: The event cannot be stored as it is.
         """
         waiting = _Waiting(delivery, event)
@@ -105,7 +105,7 @@ class Inbox(Generic[E]):
                 await self._settle(group)
         finally:
             for waiting in self._queue:
-                _end(waiting, TryLater("the process is stopping"))
+                _end(waiting, TryLaterError("the process is stopping"))
 
     async def _settle(self, group: list[_Waiting[E]]) -> None:
         """Handle a group in one transaction; one event's fault does not touch the others."""
@@ -117,12 +117,12 @@ class Inbox(Generic[E]):
                     await self._settle([waiting])
                 return
             if is_of_database(error) and not blames_data(error):
-                error = TryLater(describe(error))
+                error = TryLaterError(describe(error))
             for waiting in group:
                 _end(waiting, error)
         except BaseException:
             for waiting in group:
-                _end(waiting, TryLater("the process is stopping"))
+                _end(waiting, TryLaterError("the process is stopping"))
             raise
         else:
             for waiting in group:

@@ -21,7 +21,7 @@ JSON = "application/json"
 RETRY_AFTER = {"Retry-After": "1"}
 
 
-class Refusal(Exception):  # noqa: N818 — an answer, not a fault of ours
+class ProblemError(Exception):
     """Raised by a controller to answer with an error that its API declares."""
 
     def __init__(self, status: HTTPStatus, detail: str) -> None:
@@ -32,7 +32,7 @@ class Refusal(Exception):  # noqa: N818 — an answer, not a fault of ours
 
 def install(app: FastAPI) -> None:
     """Make the application answer every failure with a problem, and say so in its OpenAPI."""
-    app.exception_handler(Refusal)(_refused)
+    app.exception_handler(ProblemError)(_refused)
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(HTTPException)(_http)
     app.exception_handler(SQLAlchemyError)(_failed)
@@ -62,7 +62,7 @@ def problem(
     )
 
 
-async def _refused(_request: Request, error: Refusal) -> JSONResponse:
+async def _refused(_request: Request, error: ProblemError) -> JSONResponse:
     return problem(error.status, error.detail)
 
 

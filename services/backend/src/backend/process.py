@@ -27,7 +27,7 @@ MOST_CONNECTIONS = 500
 """Connections at a time; further requests are answered 503, so that files and memory last."""
 
 
-class CannotListen(Exception):  # noqa: N818 — reads as what happened
+class ListenError(Exception):
     """The API's address is taken or not ours; the text is for the operator."""
 
 
@@ -35,9 +35,9 @@ async def run(settings: Settings) -> None:
     """Run the backend until SIGTERM or SIGINT; returning means that everything was drained.
 
     Raises:
-        DatabaseUnusable: The database refuses us for good.
-        CannotListen: Something else has the port.
-        ConsumerStopped: The subscriber ended although nobody asked it to.
+        UnusableDatabaseError: The database refuses us for good.
+        ListenError: Something else has the port.
+        ConsumerStoppedError: The subscriber ended although nobody asked it to.
     """
     stop = _stop_signal()
     engine = make_engine(settings.database_url)
@@ -119,6 +119,6 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        raise CannotListen(
+        raise ListenError(
             f"cannot listen on HTTP_HOST={host} HTTP_PORT={port}: {error.strerror}"
         ) from error

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from backend.database import insert_new, now, storable
-from backend.problems import Refusal
+from backend.problems import ProblemError
 from backend.tables import users
 from shared.generated.schemas import User, UserCreate
 
@@ -27,7 +27,7 @@ class Users:
         async with self._engine.begin() as connection:
             new = await insert_new(connection, users, [row], users.c.id)
         if not new:
-            raise Refusal(HTTPStatus.CONFLICT, f"the user {body.id} is registered already")
+            raise ProblemError(HTTPStatus.CONFLICT, f"the user {body.id} is registered already")
         log.info("user registered", user_id=body.id)
         return user
 
@@ -37,7 +37,7 @@ class Users:
             found = await connection.execute(select(users).where(users.c.id == user_id))
             row = found.mappings().one_or_none()
         if row is None:
-            raise Refusal(HTTPStatus.NOT_FOUND, f"no user {user_id} is registered")
+            raise ProblemError(HTTPStatus.NOT_FOUND, f"no user {user_id} is registered")
         return User.model_validate(dict(row))
 
 

@@ -12,7 +12,7 @@ async def connect_broker(redis_url: str) -> None:
 
 
 async def close_broker() -> None:
-    """Disconnect; a publish that still waits raises `NotConnected`."""
+    """Disconnect; a publish that still waits raises `NotConnectedError`."""
     await broker.close()
 
 
@@ -43,5 +43,5 @@ async def stop_consumers(grace: float) -> None:
 
 
 async def consumers_stopped() -> None:
-    """Wait until a consumer ends by itself; raises `ConsumerStopped` then."""
+    """Wait until a consumer ends by itself; raises `ConsumerStoppedError` then."""
     await broker.consumers_stopped()

@@ -20,9 +20,9 @@ from telegram.ext import Application, ApplicationHandlerStop
 
 from shared.generated.events import (
     Delivery,
-    EventRefused,
+    EventRefusedError,
     Limits,
-    NotConnected,
+    NotConnectedError,
     TooLateError,
     refuse_telegram_update,
     subscribe_telegram_update,
@@ -54,16 +54,16 @@ async def handle(application: Bot, raw: Any, event_id: str) -> None:
         event_id: the update's own, for the case that it has to be kept.
 
     Raises:
-        NotConnected: the broker is closed; the update must not be confirmed.
+        NotConnectedError: the broker is closed; the update must not be confirmed.
         TooLateError: this process was away for so long that nobody knows whether an event of the
             update was published; it must not be confirmed, and nobody is told anything.
     """
     try:
         await _dispatch(application, raw)
-    except EventRefused as refusal:
+    except EventRefusedError as refusal:
         log.warning("event refused", event_id=refusal.event_id, reason=refusal.reason)
         await _tell(application, raw, FAILED)
-    except (NotConnected, TooLateError):
+    except (NotConnectedError, TooLateError):
         raise
     except Exception as error:  # noqa: BLE001 — whatever a handler raises is kept
         kept = await keep(raw, event_id, reason_of(error, raw))
@@ -88,7 +88,7 @@ async def keep(raw: Any, event_id: str, reason: str) -> bool:
         content = raw
     try:
         await refuse_telegram_update(content, event_id=event_id, reason=reason)
-    except EventRefused as refusal:
+    except EventRefusedError as refusal:
         return refusal.kept
     return True
 
@@ -104,10 +104,10 @@ def handle_replayed_updates(application: Bot) -> None:
     async def handle_again(event: TelegramUpdate, delivery: Delivery) -> None:
         try:
             await _dispatch(application, event.update)
-        except EventRefused as refusal:
+        except EventRefusedError as refusal:
             log.warning("event refused", event_id=refusal.event_id, reason=refusal.reason)
             await _tell(application, event.update, FAILED)
-        except NotConnected:
+        except NotConnectedError:
             raise
         except Exception as error:  # noqa: BLE001 — as above
             log.error(  # noqa: TRY400 — as above

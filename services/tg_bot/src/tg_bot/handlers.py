@@ -90,7 +90,7 @@ async def handle_command(update: Update, context: Context) -> None:
     """`/command …`: publish the command; it is in the stream once when this returns.
 
     Raises:
-        EventRefused: it can be no event; it is in the dead letters.
+        EventRefusedError: it can be no event; it is in the dead letters.
     """
     message = update.message
     if message is None:

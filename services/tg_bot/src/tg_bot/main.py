@@ -17,7 +17,7 @@ from telegram.ext import (
 from telegram.ext.filters import UpdateType
 from telegram.request import BaseRequest
 
-from shared.generated.events import ConsumerStopped
+from shared.generated.events import ConsumerStoppedError
 from shared.logs import configure_logging, hide
 from shared.settings import SettingsError, exit_with, load_settings
 from tg_bot.answers import check_identity
@@ -124,7 +124,7 @@ async def run(settings: Settings) -> None:
     Raises:
         InvalidToken: Telegram does not know the token.
         SettingsError: the health port cannot be used.
-        ConsumerStopped: the consumer of replayed updates has ended by itself.
+        ConsumerStoppedError: the consumer of replayed updates has ended by itself.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -237,7 +237,7 @@ def main() -> NoReturn:
         exit_with(SettingsError(refused), "tg_bot")
     except SettingsError as error:
         exit_with(error, "tg_bot")
-    except ConsumerStopped as error:
+    except ConsumerStoppedError as error:
         log.error("the subscriber stopped by itself", reason=str(error))  # noqa: TRY400 — the line says it all
         raise SystemExit(1) from None
     raise SystemExit(os.EX_OK)

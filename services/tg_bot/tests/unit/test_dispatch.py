@@ -8,7 +8,7 @@ import pytest
 from telegram import Update
 from telegram.ext import CallbackQueryHandler, PollAnswerHandler, TypeHandler
 
-from shared.generated.events import NotConnected, TooLateError, telegram_update
+from shared.generated.events import NotConnectedError, TooLateError, telegram_update
 from tests.odd_telegram import OddTelegram
 from tests.servers import RedisServer
 from tg_bot.broker import close_broker, connect_broker, polling_lease
@@ -139,7 +139,7 @@ async def test_a_bot_that_is_stopping_keeps_nothing(
     """A broker that was closed is no fault of the update: it must not be confirmed."""
     await close_broker()
     command = {**MESSAGE, "text": "/command"}
-    with pytest.raises(NotConnected):
+    with pytest.raises(NotConnectedError):
         await handle(application, {"update_id": 5, "message": command}, "42:5")
     assert kept(redis_server) == []
     assert telegram.called("sendMessage") == []

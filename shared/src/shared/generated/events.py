@@ -10,32 +10,32 @@ from shared.generated.schemas import CommandReceived, TelegramUpdate
 from shared.streams import (
     Consumer,
     ConsumerState,
-    ConsumerStopped,
+    ConsumerStoppedError,
     Delivery,
-    EventRefused,
+    EventRefusedError,
     EventStream,
     Handler,
     Lease,
     Limits,
-    NotConnected,
+    NotConnectedError,
     Publication,
     StreamBroker,
     TooLateError,
-    TryLater,
+    TryLaterError,
 )
 
 __all__ = [
     "Consumer",
     "ConsumerState",
-    "ConsumerStopped",
+    "ConsumerStoppedError",
     "Delivery",
-    "EventRefused",
+    "EventRefusedError",
     "Lease",
     "Limits",
-    "NotConnected",
+    "NotConnectedError",
     "Publication",
     "TooLateError",
-    "TryLater",
+    "TryLaterError",
     "broker",
     "command_received",
     "publish_command_received",
@@ -69,8 +69,8 @@ async def publish_command_received(
         The event's id and where it stands in the stream `command_received`.
 
     Raises:
-        EventRefused: The event can never be published; it stands in the dead letters.
-        NotConnected: The broker is not connected, or was closed before there was an answer.
+        EventRefusedError: The event can never be published; it stands in the dead letters.
+        NotConnectedError: The broker is not connected, or was closed before there was an answer.
         TooLateError: There was none for a day: whether it was published before is not known.
     """
     return await broker.publish_event(command_received, event, event_id=event_id)
@@ -89,7 +89,7 @@ async def refuse_command_received(content: Any, *, event_id: str, reason: str) -
         The publication, where the event had been published before.
 
     Raises:
-        EventRefused: Otherwise, once the refusal is durable.
+        EventRefusedError: Otherwise, once the refusal is durable.
     """
     return await broker.refuse_event(command_received, content, event_id=event_id, reason=reason)
 
@@ -107,7 +107,7 @@ def subscribe_command_received(
     Returns:
         A decorator for the handler, which gets the event and its delivery. An event is
         acknowledged when the handler returns, and delivered again when it raises; after the
-        last delivery it moves to the dead letters. `TryLater` does not count as one.
+        last delivery it moves to the dead letters. `TryLaterError` does not count as one.
     """
     return broker.subscribe_event(command_received, group=group, limits=limits)
 
@@ -128,8 +128,8 @@ async def publish_telegram_update(
         The event's id and where it stands in the stream `telegram_update`.
 
     Raises:
-        EventRefused: The event can never be published; it stands in the dead letters.
-        NotConnected: The broker is not connected, or was closed before there was an answer.
+        EventRefusedError: The event can never be published; it stands in the dead letters.
+        NotConnectedError: The broker is not connected, or was closed before there was an answer.
         TooLateError: There was none for a day: whether it was published before is not known.
     """
     return await broker.publish_event(telegram_update, event, event_id=event_id)
@@ -148,7 +148,7 @@ async def refuse_telegram_update(content: Any, *, event_id: str, reason: str) ->
         The publication, where the event had been published before.
 
     Raises:
-        EventRefused: Otherwise, once the refusal is durable.
+        EventRefusedError: Otherwise, once the refusal is durable.
     """
     return await broker.refuse_event(telegram_update, content, event_id=event_id, reason=reason)
 
@@ -166,6 +166,6 @@ def subscribe_telegram_update(
     Returns:
         A decorator for the handler, which gets the event and its delivery. An event is
         acknowledged when the handler returns, and delivered again when it raises; after the
-        last delivery it moves to the dead letters. `TryLater` does not count as one.
+        last delivery it moves to the dead letters. `TryLaterError` does not count as one.
     """
     return broker.subscribe_event(telegram_update, group=group, limits=limits)

@@ -7,12 +7,12 @@ from shared.streams.broker import StreamBroker
 from shared.streams.consumer import Consumer, ConsumerState
 from shared.streams.envelope import EventStream, MalformedError, decode
 from shared.streams.errors import (
-    ConsumerStopped,
-    EventRefused,
-    NotConnected,
+    ConsumerStoppedError,
+    EventRefusedError,
+    NotConnectedError,
     StreamError,
     TooLateError,
-    TryLater,
+    TryLaterError,
 )
 from shared.streams.hand import Delivery, Handler
 from shared.streams.lease import Lease
@@ -22,19 +22,19 @@ from shared.streams.outcomes import Publication
 __all__ = [
     "Consumer",
     "ConsumerState",
-    "ConsumerStopped",
+    "ConsumerStoppedError",
     "Delivery",
-    "EventRefused",
+    "EventRefusedError",
     "EventStream",
     "Handler",
     "Lease",
     "Limits",
     "MalformedError",
-    "NotConnected",
+    "NotConnectedError",
     "Publication",
     "StreamBroker",
     "StreamError",
     "TooLateError",
-    "TryLater",
+    "TryLaterError",
     "decode",
 ]

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from shared.streams.errors import EventRefused, TooLateError
+from shared.streams.errors import EventRefusedError, TooLateError
 from shared.streams.outcomes import Outcome, Publication
 
 TOGETHER = 60.0
@@ -37,7 +37,7 @@ class Waiting:
     events: Sequence[tuple[str, bytes]]
     handed: float
     handed_there: float | None
-    outcome: asyncio.Future[list[Publication | EventRefused]] = field(
+    outcome: asyncio.Future[list[Publication | EventRefusedError]] = field(
         default_factory=asyncio.Future
     )
 
@@ -51,7 +51,7 @@ def settle(waiting: Waiting, outcomes: Sequence[Outcome]) -> None:
     """Give a caller the outcomes, unless it has gone away; one that came too late ends the call."""
     if waiting.outcome.done():
         return
-    known: list[Publication | EventRefused] = []
+    known: list[Publication | EventRefusedError] = []
     for outcome in outcomes:
         if isinstance(outcome, TooLateError):
             waiting.outcome.set_exception(outcome)

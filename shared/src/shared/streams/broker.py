@@ -33,7 +33,7 @@ from shared.streams.envelope import (
     encode,
     is_attribute,
 )
-from shared.streams.errors import ConsumerStopped, EventRefused, NotConnected
+from shared.streams.errors import ConsumerStoppedError, EventRefusedError, NotConnectedError
 from shared.streams.hand import Handler
 from shared.streams.lease import Lease
 from shared.streams.limits import Limits
@@ -220,8 +220,8 @@ class StreamBroker(RedisBroker):
                 one it gets a random id and is new each time.
 
         Raises:
-            EventRefused: the event can never be published; it is in the dead letters.
-            NotConnected: the broker is not connected, or was closed before there was an answer.
+            EventRefusedError: the event can never be published; it is in the dead letters.
+            NotConnectedError: the broker is not connected, or was closed before an answer.
             TooLateError: there was none for a day; whether the event was published by an earlier
                 call is not known, and this one has not.
         """
@@ -237,7 +237,7 @@ class StreamBroker(RedisBroker):
 
     async def publish_events(
         self, stream: EventStream[M], events: Iterable[tuple[str | None, M]]
-    ) -> list[Publication | EventRefused]:
+    ) -> list[Publication | EventRefusedError]:
         """Append many events to their stream, in their order and each once.
 
         Costs a fraction of as many `publish_event` calls, and waits while Redis is away as they
@@ -252,7 +252,7 @@ class StreamBroker(RedisBroker):
 
         Raises:
             ValueError: an event id could not be one; some of the events may have been appended.
-            NotConnected: the broker is not connected, or was closed before there was an answer;
+            NotConnectedError: the broker is not connected, or was closed before an answer;
                 some of the events may have been appended.
         """
         return await publish_all(self._publisher_to(stream), stream, self.source, events)
@@ -273,7 +273,7 @@ class StreamBroker(RedisBroker):
             The publication, where this id had been published before.
 
         Raises:
-            EventRefused: otherwise, once the refusal is durable.
+            EventRefusedError: otherwise, once the refusal is durable.
         """
         raw = self._kept(stream, content, event_id)
         return await self._publisher_to(stream).refuse(
@@ -293,7 +293,7 @@ class StreamBroker(RedisBroker):
     def publisher_of_events(self) -> Publisher:
         """Return the idempotent publisher of the connection."""
         if self._publisher is None:
-            raise NotConnected("the broker is not connected; call connect(url) first")
+            raise NotConnectedError("the broker is not connected; call connect(url) first")
         return self._publisher
 
     def _publisher_to(self, stream: EventStream[Any]) -> Publisher:
@@ -312,7 +312,7 @@ class StreamBroker(RedisBroker):
 
         The handler is called at least once for every event. When it returns, the entry is
         acknowledged; when it raises, it is called again, and after `limits.deliveries` failures
-        the entry moves to the dead letters. `TryLater` does not count as a failure.
+        the entry moves to the dead letters. `TryLaterError` does not count as a failure.
         """
 
         def register(handler: Handler[M]) -> Handler[M]:
@@ -340,7 +340,7 @@ class StreamBroker(RedisBroker):
         """Wait until a consumer ends by itself.
 
         Raises:
-            ConsumerStopped: one has; the process should end with an error.
+            ConsumerStoppedError: one has; the process should end with an error.
         """
         if not self._running:
             await asyncio.Event().wait()
@@ -348,7 +348,7 @@ class StreamBroker(RedisBroker):
         for task in done:
             with suppress(asyncio.CancelledError):
                 task.result()
-        raise ConsumerStopped(f"{', '.join(task.get_name() for task in done)} ended by itself")
+        raise ConsumerStoppedError(f"{', '.join(task.get_name() for task in done)} ended by itself")
 
 
 class StreamProducer(RedisFastProducer):

@@ -10,13 +10,13 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from shared.streams.envelope import MAX_ENTRY_BYTES, EventStream, MalformedError, encode
-from shared.streams.errors import EventRefused
+from shared.streams.errors import EventRefusedError
 from shared.streams.outcomes import Publication, too_large
 from shared.streams.publisher import MAX_BATCH, Publisher
 
 M = TypeVar("M", bound=BaseModel)
 
-Outcome = Publication | EventRefused
+Outcome = Publication | EventRefusedError
 
 AHEAD = 2
 """Groups under way: one at the server, and one encoded that follows it at once."""
@@ -75,7 +75,7 @@ async def _publish_group(
             outcome: Outcome = await publisher.refuse(
                 stream.name, source, event_id, payload, reason
             )
-        except EventRefused as refusal:
+        except EventRefusedError as refusal:
             outcome = refusal
         outcomes.insert(place, outcome)
     return outcomes

@@ -1,12 +1,12 @@
 """What can go wrong between a service and its streams.
 
     StreamError
-    ├── EventRefused        the event will not be published; it is in the dead-letter stream
-    ├── NotConnected        the broker was used before `connect` or after `close`
+    ├── EventRefusedError        the event will not be published; it is in the dead-letter stream
+    ├── NotConnectedError        the broker was used before `connect` or after `close`
     ├── TooLateError        whether the event was published is not known any more
-    └── ConsumerStopped     a consumer ended although nobody asked it to
+    └── ConsumerStoppedError     a consumer ended although nobody asked it to
 
-    TryLater                raised BY a handler: the handler cannot work now, the event is fine
+    TryLaterError                raised BY a handler: the handler cannot work now, the event is fine
 
 Redis being away is no error here: a publish waits, a consumer backs off, both go on when it is
 back. Redis being full is waited for as well, but not for long. An error from Redis means "unknown",
@@ -23,7 +23,7 @@ NO_ROOM = "Redis was full; the content was not kept"
 """Why an event is refused that waited in vain for room; its dead letter holds nothing else."""
 
 
-class EventRefused(StreamError):  # noqa: N818 — reads as the outcome it is
+class EventRefusedError(StreamError):
     """The event will not be published: too large, invalid, without room, or refused before.
 
     By the time this is raised the event stands in the dead-letter stream and its id is marked, so
@@ -41,7 +41,7 @@ class EventRefused(StreamError):  # noqa: N818 — reads as the outcome it is
         return not self.reason.endswith(NO_ROOM)
 
 
-class NotConnected(StreamError):  # noqa: N818 — reads as the state it is
+class NotConnectedError(StreamError):
     """The broker was used before `connect` or after `close`."""
 
 
@@ -58,11 +58,11 @@ class TooLateError(StreamError):
         self.event_id = event_id
 
 
-class ConsumerStopped(StreamError):  # noqa: N818 — reads as what happened
+class ConsumerStoppedError(StreamError):
     """A consumer ended although nobody asked it to; the process should exit non-zero."""
 
 
-class TryLater(Exception):  # noqa: N818 — reads as the request it is
+class TryLaterError(Exception):
     """A handler raises this when what it depends on is away: a database, another service.
 
     The entry is not at fault, so the delivery does not count against its limit; the consumer

@@ -21,7 +21,7 @@ import structlog
 from pydantic import BaseModel
 
 from shared.streams.envelope import FIELD_BYTES, EventStream, MalformedError, Received, receive
-from shared.streams.errors import TryLater
+from shared.streams.errors import TryLaterError
 from shared.streams.group import Entry, Group
 from shared.streams.letters import DeadLetter, other_fields
 from shared.streams.limits import Limits
@@ -145,7 +145,7 @@ class Hand(Generic[M]):
             try:
                 if not await self._handle(entry, received.event, delivery):
                     return
-            except TryLater as error:
+            except TryLaterError as error:
                 log.warning("handler cannot work now", entry=entry.id, reason=describe(error))
                 # This was an outcome: whatever ends the process from now on is not its doing.
                 entry = replace(entry, deliveries=attempt - 1, claimed=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from shared.streams.envelope import MAX_ENTRY_BYTES
-from shared.streams.errors import EventRefused, TooLateError
+from shared.streams.errors import EventRefusedError, TooLateError
 
 DUPLICATE, REFUSED, LATE = "=", "!", "?"
 """How the publish script marks what it did not append; an entry id begins with a digit."""
@@ -18,7 +18,7 @@ class Publication:
     duplicate: bool
 
 
-Outcome = Publication | EventRefused | TooLateError
+Outcome = Publication | EventRefusedError | TooLateError
 
 
 def published(event_id: str, answer: str) -> Outcome:
@@ -26,7 +26,7 @@ def published(event_id: str, answer: str) -> Outcome:
     if answer == LATE:
         return TooLateError(event_id)
     if answer[0] == REFUSED:
-        return EventRefused(event_id, answer[1:])
+        return EventRefusedError(event_id, answer[1:])
     if answer[0] == DUPLICATE:
         return Publication(event_id, answer[1:], duplicate=True)
     return Publication(event_id, answer, duplicate=False)
@@ -37,7 +37,7 @@ def refused(event_id: str, state: bytes, value: bytes) -> Outcome:
     if state == b"late":
         return TooLateError(event_id)
     if state == b"refused":
-        return EventRefused(event_id, value.decode())
+        return EventRefusedError(event_id, value.decode())
     return Publication(event_id, value.decode(), duplicate=True)
 
 

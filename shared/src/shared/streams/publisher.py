@@ -22,7 +22,7 @@ from shared.streams.batches import Batch, Waiting, fail, settle
 from shared.streams.clock import ServerClock
 from shared.streams.connection import SOCKET_TIMEOUT
 from shared.streams.envelope import FIELD, MAX_ENTRY_BYTES, check_id
-from shared.streams.errors import NO_ROOM, EventRefused, NotConnected
+from shared.streams.errors import NO_ROOM, EventRefusedError, NotConnectedError
 from shared.streams.letters import DeadLetter
 from shared.streams.line import Line
 from shared.streams.outcomes import Outcome, Publication, published, refused, too_large
@@ -80,22 +80,22 @@ class Publisher:
         cancelled meanwhile learns nothing of the outcome and may publish the same id again.
 
         Raises:
-            EventRefused: too large, refused by an earlier call, or there was no room for it; it is
+            EventRefusedError: too large, refused by an earlier call, or no room for it; it is
                 in the dead letters.
-            NotConnected: the publisher was closed before there was an answer.
+            NotConnectedError: the publisher was closed before there was an answer.
             TooLateError: there was none for so long that nobody knows whether an earlier call has
                 published the event; this one has not.
         """
         if len(payload) > MAX_ENTRY_BYTES:
             return await self.refuse(stream, source, event_id, payload, too_large(payload))
         (outcome,) = await self._enqueue(stream, source, ((check_id(event_id), payload),))
-        if isinstance(outcome, EventRefused):
+        if isinstance(outcome, EventRefusedError):
             raise outcome
         return outcome
 
     async def publish_group(
         self, stream: str, source: str, events: "Sequence[tuple[str, bytes]]"
-    ) -> list[Publication | EventRefused]:
+    ) -> list[Publication | EventRefusedError]:
         """Append up to `MAX_BATCH` events, given as ids and payloads, in their order and each once.
 
         Far cheaper than as many `publish` calls: they share a task and a future as well.
@@ -105,7 +105,7 @@ class Publisher:
 
         Raises:
             ValueError: an id could not be one; nothing was appended.
-            NotConnected: the publisher was closed before there was an answer.
+            NotConnectedError: the publisher was closed before there was an answer.
             TooLateError: as for `publish`; some of the events may have been appended.
         """
         for event_id, _ in events:
@@ -121,7 +121,7 @@ class Publisher:
             The publication, where an earlier call had already published the event.
 
         Raises:
-            EventRefused: otherwise, once the refusal is durable.
+            EventRefusedError: otherwise, once the refusal is durable.
             TooLateError: as for `publish`; this call has refused nothing.
         """
         waiting = self._waiting(stream, source, ((check_id(event_id), payload),))
@@ -137,20 +137,20 @@ class Publisher:
         raise answer
 
     async def close(self) -> None:
-        """Stop trying; callers who still wait get `NotConnected`."""
+        """Stop trying; callers who still wait get `NotConnectedError`."""
         self._closed = True
         if self._flusher is not None:
             self._flusher.cancel()
             await asyncio.gather(self._flusher, return_exceptions=True)
         while self._queue:
-            fail(self._queue.popleft(), NotConnected("the broker was closed"))
+            fail(self._queue.popleft(), NotConnectedError("the broker was closed"))
         await self._line.close()
 
     async def _enqueue(
         self, stream: str, source: str, events: "Sequence[tuple[str, bytes]]"
-    ) -> list[Publication | EventRefused]:
+    ) -> list[Publication | EventRefusedError]:
         if self._closed:
-            raise NotConnected("the broker is closed")
+            raise NotConnectedError("the broker is closed")
         waiting = self._waiting(stream, source, events)
         self._queue.append(waiting)
         if self._flusher is None or self._flusher.done():
@@ -170,7 +170,7 @@ class Publisher:
             try:
                 outcomes = await self._send(batch)
             except BaseException as error:
-                stopped = NotConnected("the broker was closed")
+                stopped = NotConnectedError("the broker was closed")
                 cause = stopped if isinstance(error, asyncio.CancelledError) else error
                 for waiting in batch:
                     fail(waiting, cause)
