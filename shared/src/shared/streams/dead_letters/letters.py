@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from shared.streams.envelope import FIELD, FIELD_BYTES
+from shared.streams.event.envelope import FIELD, FIELD_BYTES
 
 MAX_PAYLOAD_BYTES = 1024 * 1024
 OTHERS = "fields"

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from shared.streams.envelope import MAX_ENTRY_BYTES
 from shared.streams.errors import EventRefusedError, TooLateError
+from shared.streams.event.envelope import MAX_ENTRY_BYTES
 
 DUPLICATE, REFUSED, LATE = "=", "!", "?"
 """How the publish script marks what it did not append; an entry id begins with a digit."""

@@ -17,12 +17,12 @@ import structlog
 from pydantic import BaseModel
 from redis.exceptions import ResponseError
 
-from shared.streams.envelope import EventStream
-from shared.streams.group import Group
-from shared.streams.hand import Hand, Handler
-from shared.streams.limits import Limits
+from shared.streams.consume.group import Group
+from shared.streams.consume.hand import Hand, Handler
+from shared.streams.consume.limits import Limits
+from shared.streams.consume.turns import Turns
+from shared.streams.event.envelope import EventStream
 from shared.streams.retry import UNKNOWN, Backoff, Outage, check_cancelled, describe
-from shared.streams.turns import Turns
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

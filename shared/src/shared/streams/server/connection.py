@@ -1,6 +1,6 @@
 """Connections to Redis whose every error means "unknown" and that wait instead of raising.
 
-Except one kind: what `shared.streams.denial` is about ends the process.
+Except one kind: what `shared.streams.server.denial` is about ends the process.
 """
 
 from functools import cache
@@ -13,7 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from shared.streams.denial import denies, end_process
+from shared.streams.server.denial import denies, end_process
 
 if TYPE_CHECKING:
     from redis.asyncio.connection import ConnectionPool

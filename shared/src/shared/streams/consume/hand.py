@@ -20,13 +20,19 @@ from typing import Generic, TypeVar
 import structlog
 from pydantic import BaseModel
 
-from shared.streams.envelope import FIELD_BYTES, EventStream, MalformedError, Received, receive
+from shared.streams.consume.group import Entry, Group
+from shared.streams.consume.limits import Limits
+from shared.streams.consume.turns import Turns
+from shared.streams.dead_letters.letters import DeadLetter, other_fields
 from shared.streams.errors import TryLaterError
-from shared.streams.group import Entry, Group
-from shared.streams.letters import DeadLetter, other_fields
-from shared.streams.limits import Limits
+from shared.streams.event.envelope import (
+    FIELD_BYTES,
+    EventStream,
+    MalformedError,
+    Received,
+    receive,
+)
 from shared.streams.retry import Backoff, Outage, describe, until_answered
-from shared.streams.turns import Turns
 
 log = structlog.get_logger(__name__)
 

@@ -20,4 +20,4 @@ def load_script(name: str, *, allow_oom: bool = False) -> str:
 
 
 def _read(name: str) -> str:
-    return files("shared.streams").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+    return files("shared.streams.server").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")

@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json
 
 from shared.keys import dead_letters_of, marker
-from shared.streams.batches import Batch, Waiting, fail, settle
-from shared.streams.clock import ServerClock
-from shared.streams.connection import SOCKET_TIMEOUT
-from shared.streams.envelope import FIELD, MAX_ENTRY_BYTES, check_id
+from shared.streams.dead_letters.letters import DeadLetter
 from shared.streams.errors import NO_ROOM, EventRefusedError, NotConnectedError
-from shared.streams.letters import DeadLetter
-from shared.streams.line import Line
-from shared.streams.outcomes import Outcome, Publication, published, refused, too_large
+from shared.streams.event.envelope import FIELD, MAX_ENTRY_BYTES, check_id
+from shared.streams.publish.batches import Batch, Waiting, fail, settle
+from shared.streams.publish.outcomes import Outcome, Publication, published, refused, too_large
+from shared.streams.publish.room import Room
 from shared.streams.retry import Outage, check_cancelled, until_answered
-from shared.streams.room import Room
-from shared.streams.scripts import load_script
+from shared.streams.server.clock import ServerClock
+from shared.streams.server.connection import SOCKET_TIMEOUT
+from shared.streams.server.line import Line
+from shared.streams.server.scripts import load_script
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import OutOfMemoryError, ResponseError
 
 from shared.keys import buried_of, dead_letters_of, marker, replayed_of
-from shared.streams.scripts import load_script
+from shared.streams.server.scripts import load_script
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-    from shared.streams.letters import DeadLetter
+    from shared.streams.dead_letters.letters import DeadLetter
 
 Fields = dict[bytes, bytes]
 

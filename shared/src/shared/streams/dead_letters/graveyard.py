@@ -9,7 +9,8 @@ from time import time
 from typing import Any
 
 from shared.keys import buried_of, marker, previous_dead_letters_of, replayed_of
-from shared.streams.envelope import (
+from shared.streams.dead_letters.letters import DeadLetter
+from shared.streams.event.envelope import (
     FIELD,
     FIELD_BYTES,
     MAX_ENTRY_BYTES,
@@ -18,9 +19,8 @@ from shared.streams.envelope import (
     Received,
     receive,
 )
-from shared.streams.letters import DeadLetter
-from shared.streams.publisher import MARKER_LIFETIME
-from shared.streams.scripts import load_script
+from shared.streams.publish.publisher import MARKER_LIFETIME
+from shared.streams.server.scripts import load_script
 
 PAGE = 500
 

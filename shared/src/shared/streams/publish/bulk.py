@@ -9,10 +9,10 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from shared.streams.envelope import MAX_ENTRY_BYTES, EventStream, MalformedError, encode
 from shared.streams.errors import EventRefusedError
-from shared.streams.outcomes import Publication, too_large
-from shared.streams.publisher import MAX_BATCH, Publisher
+from shared.streams.event.envelope import MAX_ENTRY_BYTES, EventStream, MalformedError, encode
+from shared.streams.publish.outcomes import Publication, too_large
+from shared.streams.publish.publisher import MAX_BATCH, Publisher
 
 M = TypeVar("M", bound=BaseModel)
 

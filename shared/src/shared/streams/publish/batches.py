@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from shared.streams.errors import EventRefusedError, TooLateError
-from shared.streams.outcomes import Outcome, Publication
+from shared.streams.publish.outcomes import Outcome, Publication
 
 TOGETHER = 60.0
 """Seconds within which events are handed over that may share a call, and with it its deadline."""
