@@ -3,9 +3,9 @@
 import json
 from dataclasses import dataclass
 
-from deploy.agent import docker
-from deploy.agent.layout import AgentError, Json
-from deploy.agent.release import Release
+from deploy.agent.host import docker
+from deploy.agent.host.layout import AgentError, Json
+from deploy.agent.host.release import Release
 
 # The password is in no argument and in no environment but the client's own.
 CLIENT = (

@@ -1,27 +1,34 @@
 """The critical part of a deploy: create, switch, smoke, commit; undone on any error."""
 
 import os
-import shutil
-import sys
 import time
 import uuid
-from pathlib import Path
+from collections.abc import Callable
 
-from deploy.agent import backup, buried, docker, guard, smoke
-from deploy.agent.audit import Audit
-from deploy.agent.handover import change_hands
-from deploy.agent.journal import Journal, Switch
-from deploy.agent.layout import AgentError, Layout, sync_folder
-from deploy.agent.lock import CUT_OVER, flock
-from deploy.agent.release import Release, changed, missing_images, missing_secrets
-from deploy.agent.settle import fail, finish, recover_unfinished
+from deploy.agent.cutover import buried, guard, smoke
+from deploy.agent.cutover.handover import change_hands
+from deploy.agent.cutover.journal import Journal, Switch
+from deploy.agent.cutover.settle import fail, finish, recover_unfinished
+from deploy.agent.host import docker
+from deploy.agent.host.audit import Audit
+from deploy.agent.host.layout import AgentError, Layout
+from deploy.agent.host.lock import CUT_OVER, flock
+from deploy.agent.host.program import keep_program
+from deploy.agent.host.release import Release, changed, missing_images, missing_secrets
 
+Save = Callable[[Release], object]
 BALLAST = 4 << 20
 """Bytes kept free for undoing on a disk that has become full."""
 
 
-def cut_over(layout: Layout, name: str, who: str) -> int:
+def cut_over(layout: Layout, name: str, who: str, save: Save) -> int:
     """Make a release the one that runs; return 0, or 1 where it was rolled back.
+
+    Args:
+        layout: The host's folders.
+        name: The release.
+        who: Who deploys.
+        save: Backs up the data of the release that it is given.
 
     Raises:
         AgentError: Nothing was changed, and why; or the roll-back is not complete yet.
@@ -35,7 +42,7 @@ def cut_over(layout: Layout, name: str, who: str) -> int:
         audit.note("begun", services=[one.service for one in journal.switches])
         began = time.monotonic()
         try:
-            bring_up(layout, release, journal, audit)
+            bring_up(layout, release, journal, audit, save)
         except Exception as error:  # noqa: BLE001 - whatever it is, something has to run again
             return fail(layout, audit, error)
         finish(layout, journal, audit)
@@ -79,23 +86,13 @@ def begin(layout: Layout, release: Release, who: str) -> Journal:
     return journal
 
 
-def keep_program(layout: Layout) -> None:
-    """Keep the program that writes the journal: what finds it after a crash needs just that one."""
-    new = layout.root / ".agent.pyz.new"
-    shutil.copyfile(Path(sys.argv[0]).resolve(), new)
-    with new.open("rb") as file:
-        os.fsync(file.fileno())
-    new.replace(layout.root / "agent.pyz")
-    sync_folder(layout.root)
-
-
 def handover(release: Release, before: Release | None, name: str) -> str:
     """Return how a service changes hands: side by side only where both sides can."""
     kinds = [one.services.get(name, {}).get("handover") for one in (release, before) if one]
     return "overlap" if all(kind == "overlap" for kind in kinds) else "replace"
 
 
-def bring_up(layout: Layout, release: Release, journal: Journal, audit: Audit) -> None:
+def bring_up(layout: Layout, release: Release, journal: Journal, audit: Audit, save: Save) -> None:
     """Change every service that differs, then prove that the whole of it works."""
     current = layout.linked("current")
     before = Release.load(current) if current else None
@@ -104,7 +101,7 @@ def bring_up(layout: Layout, release: Release, journal: Journal, audit: Audit) -
     data = [one for one in journal.switches if one.old and release.services[one.service]["data"]]
     if data:
         step(layout, journal, audit, "backup", f"backing up before {data[0].service} changes")
-        backup.backup(layout, before or release, audit)
+        save(before or release)
     step(layout, journal, audit, "create")
     release.stack.create({one.service: len(one.old) + one.replicas for one in journal.switches})
     for switch in journal.switches:

@@ -6,8 +6,8 @@ import sys
 import time
 from pathlib import Path
 
-from deploy.agent.layout import AgentError, Layout, read_json, write_json
-from deploy.agent.lock import busy
+from deploy.agent.host.layout import AgentError, Layout, read_json, write_json
+from deploy.agent.host.lock import busy
 
 INTERVAL = 0.1
 STARTS_WITHIN = 10.0

@@ -8,16 +8,17 @@ the data that was there is put back.
 import os
 from pathlib import Path
 
-from deploy.agent import docker, names, postgres_store, redis_store
-from deploy.agent.audit import Audit
-from deploy.agent.backup import FILES, backup, kept, stores
-from deploy.agent.cutover import keep_program
-from deploy.agent.files import damaged
-from deploy.agent.health import wait_until_healthy
-from deploy.agent.layout import AgentError, Json, Layout, read_json, remove_durably, write_json
-from deploy.agent.postgres_store import Database
-from deploy.agent.redis_cli import Redis
-from deploy.agent.release import Release
+from deploy.agent.data import postgres_store, redis_store
+from deploy.agent.data.backup import FILES, backup, kept, stores
+from deploy.agent.data.postgres_store import Database
+from deploy.agent.host import docker, names
+from deploy.agent.host.audit import Audit
+from deploy.agent.host.files import damaged
+from deploy.agent.host.health import wait_until_healthy
+from deploy.agent.host.layout import AgentError, Json, Layout, read_json, remove_durably, write_json
+from deploy.agent.host.program import keep_program
+from deploy.agent.host.redis_cli import Redis
+from deploy.agent.host.release import Release
 
 HEALTHY_WITHIN = 120.0
 

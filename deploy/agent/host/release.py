@@ -4,9 +4,9 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.agent import docker
-from deploy.agent.layout import AgentError, Json, Layout, read_json
-from deploy.agent.stack import Stack
+from deploy.agent.host import docker
+from deploy.agent.host.layout import AgentError, Json, Layout, read_json
+from deploy.agent.host.stack import Stack
 
 
 @dataclass(frozen=True)

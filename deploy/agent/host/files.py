@@ -5,7 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from deploy.agent.layout import AgentError, Json
+from deploy.agent.host.layout import AgentError, Json
 
 
 def to_file(command: tuple[str, ...], path: Path) -> None:

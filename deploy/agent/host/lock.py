@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from deploy.agent.audit import utc
-from deploy.agent.layout import AgentError, Json, Layout, read_json, remove_durably, write_json
+from deploy.agent.host.audit import utc
+from deploy.agent.host.layout import AgentError, Json, Layout, read_json, remove_durably, write_json
 
 CUT_OVER = "cut-over.flock"
 PATIENCE = 2.0

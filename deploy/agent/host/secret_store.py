@@ -3,7 +3,7 @@
 import base64
 from pathlib import Path
 
-from deploy.agent.layout import Json, Layout, write_durably
+from deploy.agent.host.layout import Json, Layout, write_durably
 
 MODE = 0o400
 

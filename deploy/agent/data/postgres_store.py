@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from deploy.agent import docker
-from deploy.agent.files import from_file, to_file
-from deploy.agent.layout import AgentError
-from deploy.agent.release import Release
+from deploy.agent.host import docker
+from deploy.agent.host.files import from_file, to_file
+from deploy.agent.host.layout import AgentError
+from deploy.agent.host.release import Release
 
 ANSWER_SECONDS = 30.0
 MAINTENANCE = "template1"

@@ -2,10 +2,10 @@
 
 import re
 
-from deploy.agent import docker
-from deploy.agent.journal import Journal
-from deploy.agent.layout import AgentError
-from deploy.agent.release import Release
+from deploy.agent.cutover.journal import Journal
+from deploy.agent.host import docker
+from deploy.agent.host.layout import AgentError
+from deploy.agent.host.release import Release
 
 PROGRAMS = {"redis": "redis-server", "postgres": "postgres"}
 VERSION = re.compile(r"(?:v=|PostgreSQL\) )(\d+)\.(\d+)")

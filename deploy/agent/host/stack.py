@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.agent.docker import run
+from deploy.agent.host.docker import run
 
 FIREWALL = "/usr/local/sbin/herald-firewall"
 

@@ -4,11 +4,11 @@ import os
 import time
 from pathlib import Path
 
-from deploy.agent import docker
-from deploy.agent.files import from_file, to_file
-from deploy.agent.health import wait_until_healthy
-from deploy.agent.layout import AgentError
-from deploy.agent.redis_cli import Redis
+from deploy.agent.host import docker
+from deploy.agent.host.files import from_file, to_file
+from deploy.agent.host.health import wait_until_healthy
+from deploy.agent.host.layout import AgentError
+from deploy.agent.host.redis_cli import Redis
 
 WITHIN = 300.0
 PAUSE_SECONDS = 3.0

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.agent import names
+from deploy.agent.host import names
 
 Json = dict[str, Any]
 RAN = "ran"

@@ -11,11 +11,11 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 
-from deploy.agent.audit import Audit
-from deploy.agent.journal import Journal
-from deploy.agent.layout import AgentError, Json, Layout
-from deploy.agent.redis_cli import Redis
-from deploy.agent.release import Release
+from deploy.agent.cutover.journal import Journal
+from deploy.agent.host.audit import Audit
+from deploy.agent.host.layout import AgentError, Json, Layout
+from deploy.agent.host.redis_cli import Redis
+from deploy.agent.host.release import Release
 
 TRIES = 3
 PAUSE = 2.0

@@ -3,9 +3,10 @@
 import shutil
 import time
 
-from deploy.agent import docker
-from deploy.agent.audit import Audit
-from deploy.agent.layout import AgentError, Layout, read_json
+from deploy.agent.host import docker
+from deploy.agent.host.audit import Audit
+from deploy.agent.host.images import tags
+from deploy.agent.host.layout import AgentError, Layout, read_json
 
 KEEP = 5
 UNUSED_SECONDS = 24 * 3600
@@ -36,21 +37,3 @@ def prune(layout: Layout, project: str, audit: Audit) -> None:
                 docker.run("docker", "image", "rm", tag)
             except AgentError as error:
                 audit.note("kept", reason=str(error))
-
-
-def tags(project: str) -> list[tuple[str, str]]:
-    """Return name and id of every image that was tagged as ours."""
-    form = ("--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}")
-    told = docker.run("docker", "images", *form, "--filter", f"reference={project}/*")
-    pairs = (line.split() for line in told.splitlines())
-    return [(tag, image) for tag, image in pairs if not tag.endswith(":<none>")]
-
-
-def tag(project: str, service: str, image: str) -> None:
-    """Name an image as ours, so that clearing away what nobody named leaves it alone."""
-    docker.run("docker", "tag", image, own_tag(project, service, image))
-
-
-def own_tag(project: str, service: str, image: str) -> str:
-    """Return the name that we give to an image."""
-    return f"{project}/{service}:{image.removeprefix('sha256:')[:12]}"

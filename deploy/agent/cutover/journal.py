@@ -8,7 +8,7 @@ committed  the new release is proven: finish
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from deploy.agent.layout import read_json, remove_durably, write_json
+from deploy.agent.host.layout import read_json, remove_durably, write_json
 
 
 @dataclass

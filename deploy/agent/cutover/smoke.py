@@ -7,11 +7,11 @@ be in the stream, be consumed by the group, and have had its effect in the datab
 import json
 import time
 
-from deploy.agent import docker
-from deploy.agent.buried import order
-from deploy.agent.layout import AgentError, Json
-from deploy.agent.redis_cli import Redis, running
-from deploy.agent.release import Release
+from deploy.agent.cutover.buried import order
+from deploy.agent.host import docker
+from deploy.agent.host.layout import AgentError, Json
+from deploy.agent.host.redis_cli import Redis, running
+from deploy.agent.host.release import Release
 
 WITHIN = 30.0
 

@@ -3,8 +3,8 @@
 import subprocess
 import time
 
-from deploy.agent import docker
-from deploy.agent.layout import AgentError
+from deploy.agent.host import docker
+from deploy.agent.host.layout import AgentError
 
 INTERVAL = 0.15
 STABLE_FOR = 2.0

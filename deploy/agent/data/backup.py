@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from deploy.agent import docker, names, postgres_store, redis_store
-from deploy.agent.audit import Audit, utc
-from deploy.agent.files import digest
-from deploy.agent.layout import AgentError, Layout, read_json, sync_folder, write_json
-from deploy.agent.postgres_store import Database
-from deploy.agent.redis_cli import Redis
-from deploy.agent.release import Release
+from deploy.agent.data import postgres_store, redis_store
+from deploy.agent.data.postgres_store import Database
+from deploy.agent.host import docker, names
+from deploy.agent.host.audit import Audit, utc
+from deploy.agent.host.files import digest
+from deploy.agent.host.layout import AgentError, Layout, read_json, sync_folder, write_json
+from deploy.agent.host.redis_cli import Redis
+from deploy.agent.host.release import Release
 
 KEEP = 7
 FILES = {"redis": "redis.rdb", "postgres": "postgres.dump"}

@@ -2,11 +2,11 @@
 
 import time
 
-from deploy.agent import docker
-from deploy.agent.audit import Audit
-from deploy.agent.health import UnhealthyError, start, wait_until_healthy
-from deploy.agent.journal import Switch
-from deploy.agent.layout import AgentError
+from deploy.agent.cutover.journal import Switch
+from deploy.agent.host import docker
+from deploy.agent.host.audit import Audit
+from deploy.agent.host.health import UnhealthyError, start, wait_until_healthy
+from deploy.agent.host.layout import AgentError
 
 
 def change_hands(project: str, switch: Switch, audit: Audit) -> None:

@@ -2,15 +2,16 @@
 
 import time
 
-from deploy.agent import buried, docker, prune, smoke
-from deploy.agent.audit import Audit
-from deploy.agent.handover import put_back
-from deploy.agent.health import UnhealthyError
-from deploy.agent.journal import Journal, Switch
-from deploy.agent.layout import RAN, AgentError, Layout
-from deploy.agent.lock import CUT_OVER, flock
-from deploy.agent.release import Release
-from deploy.agent.stack import let_networks_out
+from deploy.agent.cutover import buried, prune, smoke
+from deploy.agent.cutover.handover import put_back
+from deploy.agent.cutover.journal import Journal, Switch
+from deploy.agent.host import docker
+from deploy.agent.host.audit import Audit
+from deploy.agent.host.health import UnhealthyError
+from deploy.agent.host.layout import RAN, AgentError, Layout
+from deploy.agent.host.lock import CUT_OVER, flock
+from deploy.agent.host.release import Release
+from deploy.agent.host.stack import let_networks_out
 
 ENGINE_WITHIN = 120.0
 UNDO_TRIES = 3
