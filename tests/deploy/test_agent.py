@@ -15,7 +15,7 @@ from deploy.agent.guard import verdict
 from deploy.agent.journal import Journal, Switch
 from deploy.agent.layout import AgentError, Layout, write_durably
 from deploy.agent.secret_store import store
-from deploy.bundle import agent, archive, digest
+from deploy.release.bundle import agent, archive, digest
 
 
 @pytest.fixture
