@@ -15,7 +15,7 @@ from deploy.agent.cutover.journal import Journal, Switch
 from deploy.agent.host import lock
 from deploy.agent.host.layout import AgentError, Layout, write_durably
 from deploy.agent.host.secret_store import store
-from deploy.bundle import agent, archive, digest
+from deploy.release.bundle import agent, archive, digest
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from deploy.errors import ConfigError
-from deploy.smoke import smoke
+from deploy.release.smoke import smoke
 from infra.stack import Plan, Service
 from infra.stack.acl import OPERATOR
 from infra.stack.addresses import POSTGRES_USER

@@ -19,7 +19,7 @@ from deploy.inventory import expanded
 from infra.stack import Plan
 from infra.stack.secrets import contents, secret_files
 
-FOLDER = Path(__file__).resolve().parent / "secrets"
+FOLDER = Path(__file__).resolve().parents[1] / "secrets"
 KEY = "FINGERPRINT_KEY"
 """Beside the stack's own: makes the names of secret files on the host say nothing of them."""
 

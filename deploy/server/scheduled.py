@@ -3,7 +3,7 @@
 The words for how often are those that cron and systemd share.
 """
 
-from deploy import firewall
+from deploy.server import firewall
 
 EVERY = ("hourly", "daily", "weekly", "monthly")
 CRON_PATH = "/etc/cron.d/herald"

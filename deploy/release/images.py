@@ -12,9 +12,10 @@ from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 
-from deploy import commands, registry
-from deploy.engine import docker
+from deploy import commands
 from deploy.errors import UnavailableError
+from deploy.release import registry
+from deploy.release.engine import docker
 from deploy.remote import Remote, pump
 from infra.stack import Plan
 from infra.stack.compose import Build

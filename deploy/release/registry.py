@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 
 from deploy import commands
 from deploy.agent.host.images import own_tag
-from deploy.engine import docker
 from deploy.errors import ConfigError, UnavailableError
+from deploy.release.engine import docker
 from deploy.remote import Remote
 
 Say = Callable[[str], None]

@@ -10,7 +10,7 @@ from infra.stack.diagnostics import nearest
 from infra.stack.rendering import render
 from infra.stack.writing import diff
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SHOWN = 3
 
 

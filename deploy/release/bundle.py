@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-AGENT = Path(__file__).resolve().parent / "agent"
+AGENT = Path(__file__).resolve().parents[1] / "agent"
 ENTRY = "import sys\nfrom deploy.agent.__main__ import main\nsys.exit(main())\n"
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
