@@ -13,9 +13,9 @@ from ipaddress import ip_address
 
 from aiohttp import web
 
-from telegram_sim.api import refusal
+from telegram_sim.api.errors import ForbiddenError
 from telegram_sim.control import CONTROL, refused
-from telegram_sim.errors import ForbiddenError
+from telegram_sim.server.bot_api import refusal
 
 PAGE = "/"
 LOOPBACK_NAME = "localhost"

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from telegram_sim.errors import BadRequestError
-from telegram_sim.parameters import Parameters
-from telegram_sim.serial import Json
+from telegram_sim.api.errors import BadRequestError
+from telegram_sim.api.parameters import Parameters
+from telegram_sim.api.serial import Json
 
 LONGEST_CALLBACK_DATA = 64
 NOTHING: Json = {}

@@ -8,10 +8,10 @@ one update only, and within three seconds it waits for three.
 import asyncio
 from dataclasses import dataclass
 
+from telegram_sim.api.errors import ConflictError
 from telegram_sim.clock import Clock, Timer
-from telegram_sim.errors import ConflictError
-from telegram_sim.overlaps import Overlaps, Peer
-from telegram_sim.updates import UpdateQueue
+from telegram_sim.updates.overlaps import Overlaps, Peer
+from telegram_sim.updates.queue import UpdateQueue
 
 LONGEST_POLL = 50
 MOST_UPDATES = 100

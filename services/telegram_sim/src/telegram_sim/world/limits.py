@@ -8,10 +8,10 @@ import math
 from collections import deque
 from dataclasses import asdict, dataclass
 
-from telegram_sim.chats import PRIVATE, Chat
+from telegram_sim.api.errors import FloodError
+from telegram_sim.api.serial import Json
 from telegram_sim.clock import Clock
-from telegram_sim.errors import FloodError
-from telegram_sim.serial import Json
+from telegram_sim.world.chats import PRIVATE, Chat
 
 MINUTE = 60.0
 

@@ -6,14 +6,14 @@ import signal
 from aiohttp import web
 
 from telegram_sim import logs
-from telegram_sim.api import BotApi, not_found
+from telegram_sim.api.parameters import LARGEST_BODY
 from telegram_sim.control import ControlApi
-from telegram_sim.origins import Origins
 from telegram_sim.page import ChatPage
-from telegram_sim.parameters import LARGEST_BODY
+from telegram_sim.server.bot_api import BotApi, not_found
+from telegram_sim.server.origins import Origins
 from telegram_sim.settings import Settings
-from telegram_sim.simulator import Simulator
 from telegram_sim.state import State, StateError, StateFile
+from telegram_sim.world.simulator import Simulator
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 GRACE_PERIOD = 2.0
@@ -38,7 +38,7 @@ def application(simulator: Simulator) -> web.Application:
     app.router.add_route("*", "/{path:.*}", not_found)
 
     async def begin(_app: web.Application) -> None:
-        simulator.webhooks.start(simulator.bots.values(), bot_api.reply)
+        simulator.deliveries.start(simulator.bots.values(), bot_api.reply)
 
     app.on_startup.append(begin)
     return app

@@ -6,16 +6,17 @@ from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
-from telegram_sim import faults, wire
-from telegram_sim.bots import Bot
-from telegram_sim.errors import ApiError, FloodError, UnknownMethodError
-from telegram_sim.faults import Fault
+from telegram_sim.api.errors import ApiError, FloodError, UnknownMethodError
+from telegram_sim.api.parameters import Parameters, read_parameters
+from telegram_sim.api.serial import Json, encode
 from telegram_sim.methods import METHODS, Call
-from telegram_sim.overlaps import Peer
-from telegram_sim.parameters import Parameters, read_parameters
-from telegram_sim.serial import Json, encode
-from telegram_sim.simulator import Simulator
+from telegram_sim.server import connections
 from telegram_sim.state import StateError
+from telegram_sim.updates.overlaps import Peer
+from telegram_sim.world import faults
+from telegram_sim.world.bots import Bot
+from telegram_sim.world.faults import Fault
+from telegram_sim.world.simulator import Simulator
 
 LOGGED_OUT = ApiError(400, "Logged out")
 NOT_IN_A_REPLY = frozenset({"setwebhook", "deletewebhook", "close", "logout"})
@@ -65,16 +66,16 @@ class BotApi:
         self, request: web.Request, name: str, fault: Fault
     ) -> web.StreamResponse:
         if fault.kind == faults.RESET:
-            return wire.reset(request)
+            return connections.reset(request)
         if fault.kind == faults.FLOOD:
             return refusal(FloodError(fault.retry_after))
         if fault.kind == faults.ERROR:
             return refusal(ApiError(fault.code, ERROR_NAMES.get(fault.code, ERROR_NAMES[500])))
         response = await self._answer(request, name)
         if fault.kind == faults.LOST:
-            return wire.drop(request)
+            return connections.drop(request)
         if fault.kind == faults.BROKEN:
-            return await wire.cut_short(request, response)
+            return await connections.cut_short(request, response)
         return response
 
     async def _answer(self, request: web.Request, name: str) -> web.Response:

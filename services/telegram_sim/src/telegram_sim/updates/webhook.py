@@ -17,16 +17,16 @@ import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from telegram_sim import logs
-from telegram_sim.bots import Bot, WebhookSettings
+from telegram_sim.api.parameters import Parameters, texts
+from telegram_sim.api.serial import decode
 from telegram_sim.clock import Clock
-from telegram_sim.parameters import Parameters, texts
-from telegram_sim.serial import decode
-from telegram_sim.updates import Update
+from telegram_sim.updates.queue import Update, UpdateQueue
 
 LONGEST_PAUSE = 60
 LONGEST_RETRY_AFTER = 3600
@@ -36,6 +36,27 @@ LOADED_FOR_EACH_CONNECTION = 2
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105 - the header's name, no secret
 
 Replies = Callable[[str, Parameters], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSettings:
+    """What setWebhook was told."""
+
+    url: str
+    max_connections: int = 40
+    secret_token: str = ""
+    ip_address: str = ""
+    certificate: str = ""
+
+
+class Receiver(Protocol):
+    """A bot, as far as its updates are sent."""
+
+    id: int
+    updates: UpdateQueue
+
+    def changed(self) -> None:
+        """Record that an update has left the queue."""
 
 
 @dataclass(slots=True)
@@ -74,7 +95,7 @@ class Webhook:
 
     def __init__(
         self,
-        bot: Bot,
+        bot: Receiver,
         settings: WebhookSettings,
         *,
         clock: Clock,

@@ -3,19 +3,19 @@
 from dataclasses import replace
 from typing import Any
 
-from telegram_sim.bots import Bot, Profile, bot_id
-from telegram_sim.chats import Chat, Message
+from telegram_sim.api.errors import UnauthorizedError
+from telegram_sim.api.serial import Json, decode, encode
 from telegram_sim.clock import Clock
-from telegram_sim.errors import UnauthorizedError
-from telegram_sim.faults import Faults
-from telegram_sim.feed import Feed
-from telegram_sim.limits import Limits, LimitSettings
-from telegram_sim.presses import Presses
-from telegram_sim.serial import Json, decode, encode
 from telegram_sim.settings import Settings, is_token
 from telegram_sim.state import State
-from telegram_sim.updates import Update
-from telegram_sim.webhooks import Webhooks
+from telegram_sim.updates.queue import Update
+from telegram_sim.world.bots import Bot, Profile, bot_id
+from telegram_sim.world.chats import Chat, Message
+from telegram_sim.world.deliveries import Deliveries
+from telegram_sim.world.faults import Faults
+from telegram_sim.world.feed import Feed
+from telegram_sim.world.limits import Limits, LimitSettings
+from telegram_sim.world.presses import Presses
 
 
 class Simulator:
@@ -29,7 +29,7 @@ class Simulator:
         faults: What it gets wrong on purpose.
         limits: How fast bots may send.
         presses: Buttons that were pressed.
-        webhooks: Where the updates of bots go that do not poll.
+        deliveries: Where the updates of bots go that do not poll.
         bots: Bots by number, in the order in which they came.
         users: User objects by number.
     """
@@ -43,7 +43,7 @@ class Simulator:
         self.faults = Faults(self.clock, state, kept.get("faults", []))
         self.limits = Limits(self.clock, _limits(settings, kept))
         self.presses = Presses(self.clock, state)
-        self.webhooks = Webhooks(self.clock)
+        self.deliveries = Deliveries(self.clock)
         self.bots: dict[int, Bot] = {}
         self.users: dict[int, Json] = {}
         self._tokens: dict[str, Bot] = {}
@@ -81,7 +81,7 @@ class Simulator:
 
     async def stop(self) -> None:
         """End everything that waits, so that the process can end."""
-        await self.webhooks.stop()
+        await self.deliveries.stop()
         self.feed.close()
         for bot in self.bots.values():
             bot.polling.stop_waiting(None)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from telegram_sim.serial import Json, decode
+from telegram_sim.api.serial import Json, decode
 
 PRIVATE, GROUP, SUPERGROUP, CHANNEL = "private", "group", "supergroup", "channel"
 CHAT_TYPES = (PRIVATE, GROUP, SUPERGROUP, CHANNEL)

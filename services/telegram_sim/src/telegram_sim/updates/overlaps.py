@@ -8,8 +8,8 @@ asks, after that another one with less progress asks, and then the first one ask
 from dataclasses import dataclass
 
 from telegram_sim import logs
+from telegram_sim.api.serial import Json
 from telegram_sim.clock import Clock
-from telegram_sim.serial import Json
 
 # The caller's address, and a number that no other connection ever has.
 Peer = tuple[str, int]

@@ -20,36 +20,18 @@ from typing import Any, Self
 
 import aiohttp
 
-from telegram_sim import answers
-from telegram_sim.answers import (
+from telegram_sim.client import answers
+from telegram_sim.client.answers import (
     BotOverview,
     Fault,
     Json,
     Message,
-    Overlap,
     Overview,
     PressAnswer,
     Pressed,
     Written,
     WrittenMany,
 )
-
-__all__ = [
-    "BotOverview",
-    "Fault",
-    "Message",
-    "NoAnswerError",
-    "Overlap",
-    "Overview",
-    "PressAnswer",
-    "Pressed",
-    "SimAwayError",
-    "SimClient",
-    "SimError",
-    "SimRefusedError",
-    "Written",
-    "WrittenMany",
-]
 
 User = int | Mapping[str, Any]
 

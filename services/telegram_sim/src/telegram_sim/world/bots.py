@@ -3,16 +3,17 @@
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from telegram_sim.api.serial import Json, encode
 from telegram_sim.clock import Clock
-from telegram_sim.polling import Polling
-from telegram_sim.serial import Json, encode
 from telegram_sim.state import State
-from telegram_sim.updates import UpdateQueue
+from telegram_sim.updates.polling import Polling
+from telegram_sim.updates.queue import UpdateQueue
+from telegram_sim.updates.webhook import WebhookSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from telegram_sim.chats import Chat
+    from telegram_sim.world.chats import Chat
 
 KINDS = (
     *("message", "edited_message", "channel_post", "edited_channel_post", "inline_query"),
@@ -24,17 +25,6 @@ KINDS = (
     *("managed_bot", "guest_message"),
 )
 UNASKED_KINDS = frozenset(KINDS) - {"chat_member", "message_reaction", "message_reaction_count"}
-
-
-@dataclass(frozen=True, slots=True)
-class WebhookSettings:
-    """What setWebhook was told."""
-
-    url: str
-    max_connections: int = 40
-    secret_token: str = ""
-    ip_address: str = ""
-    certificate: str = ""
 
 
 @dataclass(slots=True)

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from telegram_sim.errors import BadRequestError
+from telegram_sim.api.errors import BadRequestError
+from telegram_sim.api.parameters import Parameters
+from telegram_sim.api.serial import Json
 from telegram_sim.formatting import Formatted, parse_html, parse_markdown, parse_markdown_v2
-from telegram_sim.parameters import Parameters
-from telegram_sim.serial import Json
-from telegram_sim.text import LONGEST_MESSAGE, Entity, find_entities, utf16_length
+from telegram_sim.formatting.entities import LONGEST_MESSAGE, Entity, find_entities, utf16_length
 
 MOST_BYTES = 1 << 15
 PARSERS = {"html": parse_html, "markdown": parse_markdown, "markdownv2": parse_markdown_v2}

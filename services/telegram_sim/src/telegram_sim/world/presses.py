@@ -5,8 +5,8 @@ import secrets
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from telegram_sim.api.serial import Json, decode, encode
 from telegram_sim.clock import Clock
-from telegram_sim.serial import Json, decode, encode
 from telegram_sim.state import State
 
 LIFETIME = 150

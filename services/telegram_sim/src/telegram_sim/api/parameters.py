@@ -11,8 +11,8 @@ from urllib.parse import unquote
 
 from aiohttp import BodyPartReader, web
 
-from telegram_sim.errors import ApiError, BadRequestError
-from telegram_sim.serial import decode
+from telegram_sim.api.errors import ApiError, BadRequestError
+from telegram_sim.api.serial import decode
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"

@@ -4,8 +4,16 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import Any
 
-from telegram_sim.bots import Bot
-from telegram_sim.chats import (
+from telegram_sim.api.serial import Json, encode
+from telegram_sim.formatting.entities import (
+    LONGEST_MESSAGE,
+    Entity,
+    find_entities,
+    trimmed,
+    utf16_length,
+)
+from telegram_sim.world.bots import Bot
+from telegram_sim.world.chats import (
     CHANNEL,
     HIGHEST_SUPERGROUP,
     PRIVATE,
@@ -14,11 +22,9 @@ from telegram_sim.chats import (
     group_chat,
     private_chat,
 )
-from telegram_sim.presses import LIFETIME as PRESS_LIFETIME
-from telegram_sim.presses import Press
-from telegram_sim.serial import Json, encode
-from telegram_sim.simulator import Simulator
-from telegram_sim.text import LONGEST_MESSAGE, Entity, find_entities, trimmed, utf16_length
+from telegram_sim.world.presses import LIFETIME as PRESS_LIFETIME
+from telegram_sim.world.presses import Press
+from telegram_sim.world.simulator import Simulator
 
 UPDATE_LIFETIME = 24 * 3600
 FIRST_USER = 1001

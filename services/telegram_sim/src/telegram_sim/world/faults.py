@@ -4,8 +4,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from telegram_sim.api.serial import Json
 from telegram_sim.clock import Clock
-from telegram_sim.serial import Json
 from telegram_sim.state import State
 
 EVERY_METHOD = "*"

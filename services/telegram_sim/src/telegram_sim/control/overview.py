@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from telegram_sim.bots import Bot
-from telegram_sim.serial import Json
-from telegram_sim.simulator import Simulator
+from telegram_sim.api.serial import Json
+from telegram_sim.world.bots import Bot
+from telegram_sim.world.simulator import Simulator
 
 
 def overview(simulator: Simulator, bots: Iterable[Bot]) -> Json:

@@ -3,17 +3,17 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
-from telegram_sim.bots import Bot, WebhookSettings
+from telegram_sim.api.parameters import Parameters
 from telegram_sim.clock import Clock
-from telegram_sim.parameters import Parameters
-from telegram_sim.webhook import Webhook
+from telegram_sim.updates.webhook import Webhook, WebhookSettings
+from telegram_sim.world.bots import Bot
 
 # Called with the bot, the method that a webhook's answer asks for, and its parameters.
 BotReplies = Callable[[Bot, str, Parameters], Awaitable[None]]
 
 
-class Webhooks:
-    """The webhooks of all bots."""
+class Deliveries:
+    """The sending of updates to the webhooks of all bots."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from telegram_sim.client import SimClient, SimError
+from telegram_sim.client.control import SimClient, SimError
 from telegram_sim.settings import DEFAULT_HISTORY
 
 LINES_KEPT = 200
