@@ -9,7 +9,7 @@ from pathlib import Path
 import pyrage
 import pytest
 
-from deploy import checkout
+from deploy.release import checkout
 from infra.stack.compose.secrets import contents
 from tests.deploy.leaks import Sampler, Watched, in_text, on_server
 from tests.deploy.project import Project
