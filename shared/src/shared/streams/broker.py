@@ -22,10 +22,12 @@ from shared.keys import (
     probe_of,
     replayed_of,
 )
-from shared.streams.bulk import publish_all, raw_of
-from shared.streams.connection import ConnectionState
-from shared.streams.consumer import Consumer
-from shared.streams.envelope import (
+from shared.streams.consume.consumer import Consumer
+from shared.streams.consume.hand import Handler
+from shared.streams.consume.limits import Limits
+from shared.streams.consume.turns import Turns
+from shared.streams.errors import ConsumerStoppedError, EventRefusedError, NotConnectedError
+from shared.streams.event.envelope import (
     MAX_ID_LENGTH,
     CloudEventsFormat,
     EventStream,
@@ -33,17 +35,15 @@ from shared.streams.envelope import (
     encode,
     is_attribute,
 )
-from shared.streams.errors import ConsumerStoppedError, EventRefusedError, NotConnectedError
-from shared.streams.hand import Handler
 from shared.streams.lease import Lease
-from shared.streams.limits import Limits
-from shared.streams.memory import Memory, memory_of
-from shared.streams.outcomes import Publication
-from shared.streams.publisher import Publisher
+from shared.streams.publish.bulk import publish_all, raw_of
+from shared.streams.publish.outcomes import Publication
+from shared.streams.publish.publisher import Publisher
 from shared.streams.retry import UNKNOWN, Backoff, Outage
-from shared.streams.scripts import load_script
+from shared.streams.server.connection import ConnectionState
+from shared.streams.server.memory import Memory, memory_of
+from shared.streams.server.scripts import load_script
 from shared.streams.tidying import Tidier
-from shared.streams.turns import Turns
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

@@ -18,7 +18,7 @@ import structlog
 
 from shared.keys import lease_of
 from shared.streams.retry import UNKNOWN, Outage, check_cancelled
-from shared.streams.scripts import load_script
+from shared.streams.server.scripts import load_script
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
