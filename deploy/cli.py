@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import FrameType
 
-from deploy import backups, checkout, deploying, inventory, provisioning, registry, verbs
+from deploy import backups, deploying, inventory, provisioning, verbs
 from deploy.errors import DeployError, UsageError
 from deploy.inventory import Host
+from deploy.release import checkout, registry
 
 FLAGS = {"dry": "say what would be done, change nothing", "verbose": "show everything"}
 WHERE = {"host": "one host", "env": "every host of an environment"}

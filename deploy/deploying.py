@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deploy import backups, checkout, commands, images, vault
-from deploy.bundle import archive
+from deploy import backups, commands
 from deploy.errors import DeployError, RemoteError, UnavailableError, UsageError
 from deploy.heartbeat import locked
 from deploy.inventory import Host, expanded
-from deploy.release import Release, Sources, make_release
+from deploy.release import checkout, images, vault
+from deploy.release.bundle import archive
+from deploy.release.release import Release, Sources, make_release
 from deploy.remote import Remote
 from deploy.running import followed
 from infra.stack import Plan

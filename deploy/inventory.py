@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deploy.agent.backup import KEEP
+from deploy.agent.data.backup import KEEP
 from deploy.errors import ConfigError, UsageError
-from deploy.scheduled import EVERY
+from deploy.server.scheduled import EVERY
 
 FOLDER = Path(__file__).resolve().parent
 # What a shell, a unit of systemd and a line of cron all read as one plain word.

@@ -12,7 +12,7 @@ from pyinfra.context import host
 from pyinfra.facts.server import Command
 from pyinfra.operations import apt, files, server, systemd
 
-from deploy import firewall, scheduled, server_files
+from deploy.server import firewall, scheduled, server_files
 
 USER = host.data.deploy_user
 ROOT = host.data.root

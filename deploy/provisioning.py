@@ -14,11 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from deploy import checkout, commands, server_files
-from deploy.agent.backup import KEEP
+from deploy import commands
+from deploy.agent.data.backup import KEEP
 from deploy.errors import ConfigError, DeployError, UnavailableError
 from deploy.inventory import Host
+from deploy.release import checkout
 from deploy.remote import ConnectionLostError, Remote
+from deploy.server import server_files
 
 Say = Callable[[str], None]
 STEPS = Path(__file__).resolve().parent / "provision_host.py"

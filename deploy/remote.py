@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from deploy import commands
-from deploy.bundle import agent, digest
 from deploy.errors import DeployError, RemoteError, UnavailableError
 from deploy.inventory import Host
+from deploy.release.bundle import agent, digest
 
 LOST = 255
 """The exit code with which ssh says that the connection, not the command, has failed."""

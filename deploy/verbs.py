@@ -7,9 +7,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from deploy import checkout, commands, vault
+from deploy import commands
 from deploy.errors import UnavailableError, UsageError
 from deploy.inventory import Host
+from deploy.release import checkout, vault
 from deploy.remote import Remote
 from infra.stack import Plan
 

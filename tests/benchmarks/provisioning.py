@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from deploy import firewall, scheduled, server_files
+from deploy.server import firewall, scheduled, server_files
 from tests.benchmarks.environments import ansible_playbook
 from tests.benchmarks.findings import Report
 from tests.deploy.project import Project

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy import checkout
+from deploy.release import checkout
 from tests.deploy.points import Points
 from tests.deploy.project import Project
 from tests.deploy.server import Server

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deploy import checkout
+from deploy.release import checkout
 from tests.processes import TOKEN
 
 if TYPE_CHECKING:

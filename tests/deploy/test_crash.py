@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from deploy import scheduled
+from deploy.server import scheduled
 from tests.deploy.change import new_version, other_settings, replace, undone
 from tests.deploy.points import Points
 from tests.deploy.project import Project

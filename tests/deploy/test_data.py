@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.checkout import ROOT
+from deploy.release.checkout import ROOT
 from tests.deploy.project import Project
 from tests.deploy.server import Server, docker
 from tests.deploy.traffic import Traffic, stream, table, unacknowledged, wait_until_there

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy import firewall, server_files
+from deploy.server import firewall, server_files
 from tests.deploy.connections import LISTEN, LISTENER, TRY
 from tests.deploy.server import READY, Server
 from tests.deploy.test_provision import docker_copy

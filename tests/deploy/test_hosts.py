@@ -12,7 +12,7 @@ import pytest
 
 from deploy import inventory
 from deploy.errors import RemoteError
-from deploy.registry import pull
+from deploy.release.registry import pull
 from deploy.remote import Remote
 from tests.deploy.change import rename_stores
 from tests.deploy.project import Project

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.bundle import agent
+from deploy.release.bundle import agent
 from tests.deploy.connections import LISTEN, LISTENER, TRY
 from tests.deploy.project import Project
 from tests.deploy.server import BARE, SYSTEMD, Server, docker

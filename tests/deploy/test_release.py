@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy import checkout, cli, commands, inventory, vault
+from deploy import cli, commands, inventory
 from deploy.errors import ConfigError, DataError, UsageError
 from deploy.inventory import Host
-from deploy.release import Release, Sources, make_release
+from deploy.release import checkout, vault
+from deploy.release.release import Release, Sources, make_release
 from infra.stack import HostPort, load_plan
+from infra.stack.compose.secrets import contents
 from infra.stack.plan import Overlay
 from infra.stack.rendering import render
-from infra.stack.secrets import contents
 from tests.deploy.change import renamed
 
 PLAN = load_plan(checkout.ROOT / "services.yml")

@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from deploy import firewall, scheduled, server_files
 from deploy.errors import ConfigError
+from deploy.server import firewall, scheduled, server_files
 
 
 def test_the_firewall_is_a_program_that_the_shell_understands() -> None:

@@ -14,7 +14,7 @@ from infra.dev import compose, suites
 from infra.dev.lint import shell_scripts, steps
 from infra.dev.steps import Step, run_steps
 from infra.stack import load_plan
-from infra.stack.addresses import stand_ins
+from infra.stack.compose.addresses import stand_ins
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -11,7 +11,7 @@
 Redis being away is no error here: a publish waits, a consumer backs off, both go on when it is
 back. Redis being full is waited for as well, but not for long. An error from Redis means "unknown",
 never "not written". Redis refusing its user is none either: it ends the process
-(`shared.streams.denial`).
+(`shared.streams.server.denial`).
 """
 
 from shared.process import ProcessError

@@ -5,10 +5,7 @@ from typing import TypeVar
 
 from redis import exceptions as redis_errors
 
-from shared.process import Backoff, check_cancelled, describe, until_it_works
-from shared.process import Outage as AnyOutage
-
-__all__ = ["UNKNOWN", "Backoff", "Outage", "check_cancelled", "describe", "until_answered"]
+from shared.process import Outage, until_it_works
 
 T = TypeVar("T")
 
@@ -16,7 +13,7 @@ UNKNOWN = (redis_errors.RedisError, OSError, TimeoutError)
 """What a Redis call can raise without telling whether the command was carried out."""
 
 
-class Outage(AnyOutage):
+class RedisOutage(Outage):
     """Tells once that Redis is away for a purpose and once that it is back."""
 
     def __init__(self, purpose: str) -> None:
@@ -25,7 +22,7 @@ class Outage(AnyOutage):
 
 async def until_answered(
     call: Callable[[], Awaitable[T]],
-    outage: Outage,
+    outage: RedisOutage,
     answers: tuple[type[redis_errors.ResponseError], ...] = (),
 ) -> T:
     """Make a repeatable call again and again until Redis has answered it.

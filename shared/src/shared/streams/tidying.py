@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from shared.keys import buried_of, dead_letters_of, replayed_of
-from shared.process import jitter
-from shared.streams.memory import PRESSURE, memory_of
-from shared.streams.retry import UNKNOWN, check_cancelled, describe
-from shared.streams.scripts import load_script
+from shared.process import check_cancelled, describe, jitter
+from shared.streams.retry import UNKNOWN
+from shared.streams.server.memory import PRESSURE, memory_of
+from shared.streams.server.scripts import load_script
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

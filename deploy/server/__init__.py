@@ -1,0 +1,1 @@
+"""What `provision` leaves on a server, as pure text."""
