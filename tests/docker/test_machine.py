@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker import machine, stand_ins
+from infra.engine import machine, stand_ins
 
 
 @pytest.fixture(autouse=True)

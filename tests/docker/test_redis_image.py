@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.tests.containers import HARDENED, OWNER, Engine, until
+from tests.docker.containers import HARDENED, OWNER, Engine, until
 
 IMAGE = "redis:8"
 

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tests.docker.report import SetupError, run
+from infra.engine.report import SetupError, run
 
 SOURCES = Path("/etc/apt")
 OS_RELEASE = Path("/etc/os-release")

@@ -1,12 +1,13 @@
 """Claims about the servers that deploy tests deploy to."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.docker.report import ROOT
-from tests.docker.tests.containers import Engine, until
+from infra.engine.report import ROOT
+from tests.docker.containers import Engine, until
 
 BARE = "herald-test-server:bare"
 SERVER = "herald-test-server:trixie"
@@ -60,8 +61,8 @@ class Server:
 @pytest.fixture(scope="module", autouse=True)
 def images() -> None:
     """Make the servers' images, where they are missing."""
-    command = (str(ROOT / "tests/docker/engine"), "--server")
-    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = (sys.executable, "-m", "infra.engine", "--server")
+    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.docker.tests.containers import Engine
+from tests.docker.containers import Engine
 
 
 @pytest.fixture

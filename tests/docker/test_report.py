@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.docker import report
+from infra.engine import report
 
 
 def test_quick_things_are_not_mentioned(capsys: pytest.CaptureFixture[str]) -> None:

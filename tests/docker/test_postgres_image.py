@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.tests.containers import HARDENED, OWNER, Engine, until
+from tests.docker.containers import HARDENED, OWNER, Engine, until
 
 IMAGE = "postgres:17"
 # A database that lives for one test need not be on the disk before it starts.

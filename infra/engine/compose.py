@@ -3,8 +3,8 @@
 import subprocess
 from pathlib import Path
 
-from tests.docker import debian
-from tests.docker.report import SetupError, environment
+from infra.engine import debian
+from infra.engine.report import SetupError, environment
 
 PLUGIN = Path("/usr/local/lib/docker/cli-plugins/docker-compose")
 # Debian 13 is the first release that has Compose v2; its program runs on Debian 12 as it is.

@@ -11,8 +11,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.docker import debian
-from tests.docker.report import SetupError, environment, run, step
+from infra.engine import debian
+from infra.engine.report import SetupError, environment, run, step
 
 LOG = Path("/var/log/dockerd.log")
 ENGINE_PID = Path("/var/run/docker.pid")

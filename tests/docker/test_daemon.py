@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker import daemon
+from infra.engine import daemon
 
 
 def own_name() -> str:

@@ -13,10 +13,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.docker import debian, machine
-from tests.docker.report import ROOT, environment, run
+from infra.engine import debian, machine
+from infra.engine.report import ROOT, environment, run
 
-IMAGES = ROOT / "tests/docker/images"
+IMAGES = ROOT / "infra/engine/images"
 
 
 @dataclass(frozen=True)

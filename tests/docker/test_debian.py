@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.docker import debian
+from infra.engine import debian
 
 STANZAS = """\
 # The first mirror

@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from tests.docker import registry
-from tests.docker.report import SetupError
+from infra.engine import registry
+from infra.engine.report import SetupError
 
 pytestmark = pytest.mark.usefixtures("docker")
 ERRORS = {

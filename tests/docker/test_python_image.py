@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.tests.containers import HARDENED, Engine
+from tests.docker.containers import HARDENED, Engine
 
 IMAGE = "python:3.13-slim"
 SITE = "/usr/local/lib/python3.13/site-packages"

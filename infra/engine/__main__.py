@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.docker import compose, daemon, registry, stand_ins
-from tests.docker.report import SetupError, say, step
-from tests.docker.stand_ins import Recipe
+from infra.engine import compose, daemon, registry, stand_ins
+from infra.engine.report import SetupError, say, step
+from infra.engine.stand_ins import Recipe
 
 DESCRIPTION = """\
 Leaves a running Docker engine, the Compose plugin, and the images python:3.13-slim, redis:8 and
@@ -44,7 +44,7 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        prog="tests/docker/engine",
+        prog="python3 -m infra.engine",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -4,7 +4,7 @@ import re
 import subprocess
 import threading
 
-from tests.docker.report import SetupError, environment, last_words, step
+from infra.engine.report import SetupError, environment, last_words, step
 
 CONNECT_TIME = 15.0
 # The registry's own error codes: whoever says one of these has been reached.

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.docker.report import ROOT
-from tests.docker.tests.containers import HARDENED, Engine, unique, until
+from infra.engine.report import ROOT
+from tests.docker.containers import HARDENED, Engine, unique, until
 from tests.scripted import publish_script
 
 RUN = ("redis-server", "--appendonly", "yes", "--appendfsync", "always")

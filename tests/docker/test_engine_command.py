@@ -1,34 +1,44 @@
-"""Claims about tests/docker/engine as a command: what it leaves, says, and exits with."""
+"""Claims about `make docker-engine`, infra.engine: what it leaves, says, and exits with."""
 
 import json
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.docker.report import ROOT
-from tests.docker.tests.containers import Engine
+from infra.engine.report import ROOT
+from tests.docker.containers import Engine
 
-COMMAND = str(ROOT / "tests/docker/engine")
+COMMAND = (sys.executable, "-m", "infra.engine")
 PYTHON = "python:3.13-slim"
 IMAGES = ("python:3.13-slim", "redis:8", "postgres:17")
 
 
+def run(*options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the command here."""
+    command, environment = (*COMMAND, *options), {**os.environ, **variables}
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+
 def elsewhere(docker: Engine, *options: str) -> subprocess.CompletedProcess[str]:
     """Run the command on a machine without Docker: a container that sees the repository."""
-    mount = ("--volume", f"{ROOT}:/herald:ro")
-    return docker.command("run", "--rm", *mount, *options, PYTHON, "/herald/tests/docker/engine")
+    mount = ("--volume", f"{ROOT}:/herald:ro", "--workdir", "/herald")
+    engine = ("python3", "-m", "infra.engine")
+    return docker.command("run", "--rm", *mount, *options, PYTHON, *engine)
 
 
 def test_a_second_run_does_nothing(docker: Engine) -> None:
     """Where all is ready it says nothing and changes no image; a glance is all it takes."""
-    first = subprocess.run((COMMAND,), check=False)
+    first = run()
     assert first.returncode == os.EX_OK
     before = [docker("image", "inspect", "--format", "{{.Id}}", image) for image in IMAGES]
     started = time.monotonic()
-    second = subprocess.run((COMMAND,), capture_output=True, text=True, check=False)
+    second = run()
     assert time.monotonic() - started < 10
     assert (second.returncode, second.stdout, second.stderr) == (os.EX_OK, "", "")
     assert before == [docker("image", "inspect", "--format", "{{.Id}}", image) for image in IMAGES]
@@ -36,11 +46,11 @@ def test_a_second_run_does_nothing(docker: Engine) -> None:
 
 def test_help_and_wrong_usage() -> None:
     """--help explains itself; an unknown option is exit code 64 and one line that names it."""
-    shown = subprocess.run((COMMAND, "--help"), capture_output=True, text=True, check=False)
+    shown = run("--help")
     assert shown.returncode == os.EX_OK
     for word in ("engine", *IMAGES, "--server", "/var/log/dockerd.log", "exit codes"):
         assert word in shown.stdout
-    wrong = subprocess.run((COMMAND, "--nonsense"), capture_output=True, text=True, check=False)
+    wrong = run("--nonsense")
     assert wrong.returncode == os.EX_USAGE
     assert "--nonsense" in wrong.stderr
 
@@ -69,10 +79,7 @@ def test_it_needs_debian(docker: Engine, tmp_path: Path) -> None:
 def test_an_engine_elsewhere_is_not_replaced(docker: Engine) -> None:
     """A DOCKER_HOST that does not answer is a mistake to mend, no reason to install anything."""
     assert docker.image(PYTHON)
-    environment = {**os.environ, "DOCKER_HOST": "tcp://127.0.0.1:1"}
-    result = subprocess.run(
-        (COMMAND,), env=environment, capture_output=True, text=True, check=False
-    )
+    result = run(DOCKER_HOST="tcp://127.0.0.1:1")
     assert result.returncode == os.EX_UNAVAILABLE
     assert "DOCKER_HOST" in result.stderr
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.report import ROOT
-from tests.docker.tests.containers import HARDENED, Engine, unique
+from infra.engine.report import ROOT
+from tests.docker.containers import HARDENED, Engine, unique
 
 SERVICES = ("backend", "telegram_sim", "tg_bot")
 SITE = "/opt/venv/lib/python3.13/site-packages"
