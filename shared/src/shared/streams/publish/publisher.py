@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json
 
 from shared.keys import dead_letters_of, marker
+from shared.process import check_cancelled
 from shared.streams.dead_letters.letters import DeadLetter
 from shared.streams.errors import NO_ROOM, EventRefusedError, NotConnectedError
 from shared.streams.event.envelope import FIELD, MAX_ENTRY_BYTES, check_id
 from shared.streams.publish.batches import Batch, Waiting, fail, settle
 from shared.streams.publish.outcomes import Outcome, Publication, published, refused, too_large
 from shared.streams.publish.room import Room
-from shared.streams.retry import Outage, check_cancelled, until_answered
+from shared.streams.retry import RedisOutage, until_answered
 from shared.streams.server.clock import ServerClock
 from shared.streams.server.connection import SOCKET_TIMEOUT
 from shared.streams.server.line import Line
@@ -71,7 +72,7 @@ class Publisher:
         self._queue: deque[Waiting] = deque()
         self._flusher: asyncio.Task[None] | None = None
         self._closed = False
-        self._outage = Outage("publish")
+        self._outage = RedisOutage("publish")
 
     async def publish(self, stream: str, source: str, event_id: str, payload: bytes) -> Publication:
         """Append one event to a stream, once, and return where it stands.
