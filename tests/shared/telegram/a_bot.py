@@ -1,5 +1,6 @@
 """`python -m tests.shared.telegram.a_bot`: a bot of these tests, with one command."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,6 +27,7 @@ from tests import processes
 
 MODULE = "tests.shared.telegram.a_bot"
 HELP, EDITED, PUBLISHED = "Here is what I understand:", "I do not carry out.", "Command published!"
+DELAYED = "Your command is delayed."
 
 
 async def handle_command(update: Update, context: Context[Any]) -> None:
@@ -33,6 +35,8 @@ async def handle_command(update: Update, context: Context[Any]) -> None:
     message = update.message
     assert message is not None
     event_id = f"{context.bot.id}:{update.update_id}"
+    loop = asyncio.get_running_loop()
+    notice = loop.call_later(3, context.outbox.send, message.chat_id, DELAYED)
     try:
         event = CommandReceived.model_validate(
             {
@@ -46,6 +50,8 @@ async def handle_command(update: Update, context: Context[Any]) -> None:
         await refuse_command_received(update.to_dict(), event_id=event_id, reason="user_id")
     else:
         await publish_command_received(event, event_id=event_id)
+    finally:
+        notice.cancel()
     context.outbox.send(message.chat_id, PUBLISHED)
 
 
