@@ -4,11 +4,11 @@ import subprocess
 from pathlib import Path
 
 from deploy.errors import DataError, UsageError
-from infra.stack import Plan, StackError, load_plan
-from infra.stack.containers import compose_files
-from infra.stack.diagnostics import nearest
+from infra.places.diagnostics import nearest
+from infra.places.writing import diff
+from infra.stack import InputError, Plan, load_plan
+from infra.stack.compose.documents import compose_files
 from infra.stack.rendering import render
-from infra.stack.writing import diff
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOWN = 3
@@ -22,7 +22,7 @@ def load(root: Path = ROOT) -> Plan:
     """
     try:
         plan = load_plan(root / "services.yml")
-    except StackError as error:
+    except InputError as error:
         raise DataError(str(error)) from None
     if diff(root, render(plan, root).texts):
         raise DataError("files rendered from services.yml are out of date; run: make sync-services")
@@ -35,7 +35,7 @@ def check_service(plan: Plan, name: str) -> None:
     Raises:
         UsageError: It has not; the message has the nearest name.
     """
-    known = [one.name for one in compose_files(plan)["prod"].containers]
+    known = list(compose_files(plan)["prod"]["services"])
     if name not in known:
         raise UsageError(f"no service is called {name!r}{nearest(name, known)}")
 

@@ -5,8 +5,9 @@ import os
 import sys
 from pathlib import Path
 
-from infra.stack.diagnostics import InvalidStackError, StackError, pretty
+from infra.places.diagnostics import InputError, InvalidInputError, pretty
 from infra.stack.loading import Loaded, load
+from infra.usage import Parser
 
 DRIFT = 1
 
@@ -16,20 +17,20 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
-    except InvalidStackError as error:
+    except InvalidInputError as error:
         print(error.pretty() if sys.stderr.isatty() else error, file=sys.stderr)
         count = len(error.diagnostics)
         print(f"herald: {count} mistake{'s'[: count != 1]}; nothing was written", file=sys.stderr)
         return error.exit_code
-    except StackError as error:
+    except InputError as error:
         print(f"herald: {error}", file=sys.stderr)
         return error.exit_code
 
 
 def sync(options: argparse.Namespace) -> int:
     """Render everything; write what differs, print a diff of it, or create what is missing."""
+    from infra.places.writing import diff, write  # noqa: PLC0415
     from infra.stack.rendering import render, verify_changes  # noqa: PLC0415  a mistake needs none
-    from infra.stack.writing import diff, write  # noqa: PLC0415
 
     loaded = _load(options)
     root = options.file.resolve().parent
@@ -53,7 +54,7 @@ def sync(options: argparse.Namespace) -> int:
 
 def explain(options: argparse.Namespace) -> int:
     """Print every resolved value of one part and where it came from."""
-    from infra.stack.explain import explain as explained  # noqa: PLC0415
+    from infra.stack.pages.explain import explain as explained  # noqa: PLC0415
 
     loaded = _load(options)
     print(explained(loaded.plan, options.name, loaded.written.get(options.name, frozenset())))
@@ -62,7 +63,7 @@ def explain(options: argparse.Namespace) -> int:
 
 def secrets(options: argparse.Namespace) -> int:
     """Make the secrets that can be made; name those that somebody has to provide."""
-    from infra.stack.secret_folder import fill  # noqa: PLC0415
+    from infra.stack.compose.secret_folder import fill  # noqa: PLC0415
 
     loaded = _load(options)
     written, missing = fill(loaded.plan, options.folder)
@@ -87,16 +88,8 @@ def _load(options: argparse.Namespace) -> Loaded:
     return loaded
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose usage errors exit with EX_USAGE."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]  # it does not return either
-        self.print_usage(sys.stderr)
-        self.exit(os.EX_USAGE, f"herald: {message}\n")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m infra.stack", description=__doc__)
+def _parser() -> Parser:
+    parser = Parser(prog="python -m infra.stack", description=__doc__)
     parser.add_argument(
         "--file", type=Path, default=Path("services.yml"), help="the declaration (services.yml)"
     )

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import fields
-from typing import Any, cast, get_args
+from typing import Any, cast
 
-from infra.stack import declaration, plan
-from infra.stack.declaration import Stack
-from infra.stack.defaults import (
+from infra.places.reading import Reading
+from infra.stack import plan
+from infra.stack.declared import declaration
+from infra.stack.declared.declaration import Stack
+from infra.stack.declared.defaults import (
     INFRASTRUCTURE,
     PYTHON_USER,
     SERVICE_GRACE,
@@ -15,10 +17,7 @@ from infra.stack.defaults import (
     port_of,
     variables_of,
 )
-from infra.stack.events import Channel
-from infra.stack.reading import Reading
-
-OVERLAYS: tuple[plan.Overlay, ...] = get_args(plan.Overlay)
+from infra.stack.declared.events import Channel
 
 
 def make_plan(stack: Stack, reading: Reading, events: Iterable[Channel]) -> plan.Plan:
@@ -75,7 +74,7 @@ def _service(
         name=found.name,
         type=found.type,
         description=found.description,
-        overlays=tuple(name for name in OVERLAYS if name in found.overlays),
+        overlays=tuple(name for name in plan.OVERLAYS if name in found.overlays),
         profiles=found.profiles,
         image=found.image,
         command=found.command or (() if found.image else ("python", "-m", found.name)),
@@ -203,7 +202,7 @@ def _published(
             plan.HostPort(port.published, port.target or own_port, port.host_ip, port.reason)
             for port in getattr(found, overlay)
         )
-        for overlay in OVERLAYS
+        for overlay in plan.OVERLAYS
         if found and getattr(found, overlay)
     }
 

@@ -14,10 +14,10 @@ import pytest
 import yaml
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
+from infra.places.source import YAML_1_1
 from infra.stack.__main__ import main
-from infra.stack.containers import compose_files
+from infra.stack.compose.documents import compose_files
 from infra.stack.loading import load
-from infra.stack.source import LOADER
 
 ROOT = Path(__file__).resolve().parents[2]
 DECLARATION = (ROOT / "services.yml").read_text(encoding="utf-8")
@@ -31,7 +31,7 @@ Place = tuple[int, ...]
 
 def compose() -> Node:
     """Return our declaration as nodes, new ones each time."""
-    return cast("Node", yaml.compose(DECLARATION, Loader=LOADER))
+    return cast("Node", yaml.compose(DECLARATION, Loader=YAML_1_1))
 
 
 def serialize(root: Node) -> str:

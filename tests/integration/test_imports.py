@@ -1,7 +1,9 @@
 """Importing any module works anywhere: no variable is needed, no connection is opened."""
 
+import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,11 @@ for name in names:
 print(len(names))
 """
 
+SIMULATOR = (  # its rooms, from the ground up: each imports only what lies below it
+    *(("api",), ("clock", "state"), ("formatting", "updates"), ("world",), ("methods",)),
+    *(("control", "page"), ("server",)),
+)
+
 
 @pytest.mark.parametrize("package", ["shared", "tg_bot", "backend", "telegram_sim"])
 def test_every_module_imports_with_an_empty_environment(package: str) -> None:
@@ -34,6 +41,30 @@ def test_every_module_imports_with_an_empty_environment(package: str) -> None:
     assert int(done.stdout) >= 5
 
 
+WITHOUT_EXTRAS = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in sys.argv[2:]:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Missing())
+"""
+
+
+def test_the_runtime_imports_without_its_extras() -> None:
+    """A service that is no bot needs none of python-telegram-bot, and so on for each extra."""
+    extras = {"telegram": ("telegram", "aiohttp", "aiolimiter")}
+    for part, missing in extras.items():
+        script = WITHOUT_EXTRAS + IMPORT_ALL.replace(
+            "for name in names:", f"for name in [n for n in names if '.{part}' not in n]:"
+        )
+        command = (sys.executable, "-c", script, "shared", *missing)
+        done = subprocess.run(command, env={}, cwd="/", check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
 def test_arrows_point_the_right_way() -> None:
     """Packages and rooms import only what the design allows: these names and what is in them."""
     allowed = {
@@ -42,22 +73,54 @@ def test_arrows_point_the_right_way() -> None:
         "services/backend/src/backend": {"backend", "shared"},
         "services/telegram_sim/src/telegram_sim": {"telegram_sim"},
         "infra": {"infra", "shared.keys"},  # Redis users are given rights to these very keys
+        "infra/places": {"infra.places"},
+        "infra/codegen": {"infra.codegen", "infra.places", "infra.usage"},
+        "infra/codegen/specs": {"infra.codegen.specs", "infra.places"},
+        "infra/stack": {"infra.stack", "infra.places", "infra.usage", "shared.keys"},
+        "infra/stack/plan": set(),
+        "infra/stack/declared": {"infra.stack.declared", "infra.stack.plan", "infra.places"},
+        "infra/stack/compose": {
+            "infra.stack.compose",
+            "infra.stack.plan",
+            "infra.places",
+            "shared.keys",
+        },
+        "infra/stack/pages": {
+            "infra.stack.pages",
+            "infra.stack.compose",
+            "infra.stack.plan",
+            "infra.places",
+        },
         "demo": {"demo", "infra", "telegram_sim"},
         "deploy/agent": {"deploy.agent"},
         "deploy/agent/host": {"deploy.agent.host"},
         "deploy/agent/cutover": {"deploy.agent.cutover", "deploy.agent.host"},
         "deploy/agent/data": {"deploy.agent.data", "deploy.agent.host"},
     }
+    simulator, below = "services/telegram_sim/src/telegram_sim", {"settings", "logs"}
+    allowed[f"{simulator}/client"] = {"telegram_sim.client", "telegram_sim.settings"}
+    for floor in SIMULATOR:
+        for room in floor:
+            may = {f"telegram_sim.{name}" for name in (room, *below)}
+            allowed[f"{simulator}/{room}"] = may
+        below |= set(floor)
     ours = {"shared", "tg_bot", "backend", "telegram_sim", "infra", "deploy", "demo", "tests"}
     wrong = []
     for folder, may in allowed.items():
-        for path in (ROOT / folder).rglob("*.py"):
-            for line in path.read_text(encoding="utf-8").splitlines():
-                words = line.split()
-                if len(words) > 1 and words[0] in {"import", "from"}:
-                    name = words[1].rstrip(",")
-                    parts = name.split(".")
-                    inside = {".".join(parts[: n + 1]) for n in range(len(parts))}
-                    if parts[0] in ours and not inside & may:
-                        wrong.append(f"{path.relative_to(ROOT)}: {line.strip()}")
+        paths = list((ROOT / folder).rglob("*.py")) or [ROOT / f"{folder}.py"]
+        for path in paths:
+            for name in _imported(path):
+                parts = name.split(".")
+                inside = {".".join(parts[: n + 1]) for n in range(len(parts))}
+                if parts[0] in ours and not inside & may:
+                    wrong.append(f"{path.relative_to(ROOT)}: {name}")
     assert wrong == []
+
+
+def _imported(path: Path) -> Iterator[str]:
+    """Return every name that a module imports, at its top or inside: `infra.stack.load_plan`."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)

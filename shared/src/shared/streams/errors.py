@@ -14,6 +14,8 @@ never "not written". Redis refusing its user is none either: it ends the process
 (`shared.streams.server.denial`).
 """
 
+from shared.process import ProcessError
+
 
 class StreamError(Exception):
     """Base of every error that the streams runtime raises."""
@@ -58,8 +60,10 @@ class TooLateError(StreamError):
         self.event_id = event_id
 
 
-class ConsumerStoppedError(StreamError):
+class ConsumerStoppedError(StreamError, ProcessError):
     """A consumer ended although nobody asked it to; the process should exit non-zero."""
+
+    event = "the subscriber stopped by itself"
 
 
 class TryLaterError(Exception):

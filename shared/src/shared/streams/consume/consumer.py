@@ -17,12 +17,13 @@ import structlog
 from pydantic import BaseModel
 from redis.exceptions import ResponseError
 
+from shared.process import Backoff, check_cancelled, describe
 from shared.streams.consume.group import Group
 from shared.streams.consume.hand import Hand, Handler
 from shared.streams.consume.limits import Limits
 from shared.streams.consume.turns import Turns
 from shared.streams.event.envelope import EventStream
-from shared.streams.retry import UNKNOWN, Backoff, Outage, check_cancelled, describe
+from shared.streams.retry import UNKNOWN, RedisOutage
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -118,7 +119,7 @@ class _Loop(Generic[M]):
         self._stream = stream
         self._hand = hand
         self._limits = limits
-        self._outage = Outage("consume")
+        self._outage = RedisOutage("consume")
 
     async def run(self) -> None:
         """Read and handle until told to stop, then drain."""

@@ -20,6 +20,7 @@ from typing import Generic, TypeVar
 import structlog
 from pydantic import BaseModel
 
+from shared.process import Backoff, describe
 from shared.streams.consume.group import Entry, Group
 from shared.streams.consume.limits import Limits
 from shared.streams.consume.turns import Turns
@@ -32,7 +33,7 @@ from shared.streams.event.envelope import (
     Received,
     receive,
 )
-from shared.streams.retry import Backoff, Outage, describe, until_answered
+from shared.streams.retry import RedisOutage, until_answered
 
 log = structlog.get_logger(__name__)
 
@@ -82,7 +83,7 @@ class Hand(Generic[M]):
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._finished: list[str] = []
         self._acknowledger: asyncio.Task[None] | None = None
-        self._writing = Outage("acknowledge")
+        self._writing = RedisOutage("acknowledge")
 
     def __len__(self) -> int:
         """Return how many entries are in hand."""

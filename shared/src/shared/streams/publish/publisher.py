@@ -16,13 +16,14 @@ from functools import partial
 from time import time
 from typing import TYPE_CHECKING
 
+from shared.process import check_cancelled
 from shared.streams.errors import NO_ROOM, EventRefusedError, NotConnectedError
 from shared.streams.event.envelope import MAX_ENTRY_BYTES, check_id
 from shared.streams.publish.batches import Waiting, fail, settle
 from shared.streams.publish.calls import Calls, Terms
 from shared.streams.publish.outcomes import Outcome, Publication, too_large
 from shared.streams.publish.room import Room
-from shared.streams.retry import Outage, check_cancelled, until_answered
+from shared.streams.retry import RedisOutage, until_answered
 from shared.streams.server.clock import ServerClock
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Publisher:
         self._queue: deque[Waiting] = deque()
         self._flusher: asyncio.Task[None] | None = None
         self._closed = False
-        self._outage = Outage("publish")
+        self._outage = RedisOutage("publish")
 
     async def publish(self, stream: str, source: str, event_id: str, payload: bytes) -> Publication:
         """Append one event to a stream, once, and return where it stands.

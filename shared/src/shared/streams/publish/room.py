@@ -14,7 +14,8 @@ from typing import TypeVar
 import structlog
 from redis.exceptions import OutOfMemoryError
 
-from shared.streams.retry import Backoff, Outage, check_cancelled, until_answered
+from shared.process import Backoff, check_cancelled
+from shared.streams.retry import RedisOutage, until_answered
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +37,7 @@ class Room:
         self._full_since = 0.0
         self._refused_last = float("-inf")
 
-    async def ask(self, call: Callable[[], Awaitable[T]], outage: Outage) -> T | None:
+    async def ask(self, call: Callable[[], Awaitable[T]], outage: RedisOutage) -> T | None:
         """Make a repeatable call until it is answered; None where there is no room for it."""
         try:
             return await until_answered(call, outage, (OutOfMemoryError,))
@@ -44,7 +45,7 @@ class Room:
             self._note()
             return None
 
-    async def insist(self, call: Callable[[], Awaitable[T]], outage: Outage) -> T | None:
+    async def insist(self, call: Callable[[], Awaitable[T]], outage: RedisOutage) -> T | None:
         """Make room and call again, and again; None where that was in vain."""
         backoff = Backoff(most=PATIENCE / 8)
         while True:
