@@ -1,4 +1,4 @@
-"""Commands are written to a server as redis-py writes them, and read back to tell what was denied."""
+"""Commands are written as redis-py writes them, and read back to tell what was denied."""
 
 import pytest
 from redis.asyncio import Connection
