@@ -39,7 +39,7 @@ async def test_the_page_needs_nothing_from_elsewhere(url: str, http: aiohttp.Cli
             text = await response.text()
             assert response.headers["Content-Security-Policy"].startswith("default-src 'self'")
         loaded = re.findall(r'(?:src|href)="([^"]*)"|from "([^"]*)"|url\(([^)]*)\)', text)
-        for name in ("".join(found) for found in loaded):
+        for name in ("".join(parts) for parts in loaded):
             assert name in KINDS or name.startswith("data:")
 
 
@@ -92,8 +92,8 @@ async def test_a_new_user_and_a_new_group_can_be_made(
 
     async def make(**body: str) -> dict[str, Any]:
         async with http.post(f"{url}/sim/chats", json={**body, "token": token}) as response:
-            found: dict[str, Any] = (await response.json())["result"]
-            return found
+            chat: dict[str, Any] = (await response.json())["result"]
+            return chat
 
     ada, bob = await make(kind="private", name="Ada"), await make(kind="private", name="Bob")
     assert (ada["first_name"], ada["type"], bob["id"]) == ("Ada", "private", ada["id"] + 1)

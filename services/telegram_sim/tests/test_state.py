@@ -176,11 +176,11 @@ class Load:
                     self.asked_to_confirm |= seen
                     query = {"offset": str(offset), "limit": "5", "timeout": "5"}
                     async with session.get(f"{self._url}/getUpdates", params=query) as response:
-                        found = (await response.json())["result"]
+                        updates = (await response.json())["result"]
                     self.confirmed |= seen
-                    again = {update["update_id"] for update in found} & self.confirmed
+                    again = {update["update_id"] for update in updates} & self.confirmed
                     assert not again
-                    seen = {update["update_id"] for update in found}
+                    seen = {update["update_id"] for update in updates}
                     offset = max(seen, default=offset - 1) + 1
 
     async def send(self) -> None:

@@ -7,7 +7,7 @@ import pytest
 from telegram_sim.formatting.entities import find_entities, trimmed, utf16_length
 
 
-def found(text: str) -> list[tuple[str, str]]:
+def entity_texts(text: str) -> list[tuple[str, str]]:
     """Return the kinds and the texts of the entities found in a text."""
     units = text.encode("utf-16-le")
     return [
@@ -49,7 +49,7 @@ def test_length_counts_utf_16_code_units(text: str, length: int) -> None:
 )
 def test_bot_commands(text: str, commands: list[str]) -> None:
     """A command is a slash and up to 64 letters, digits and underscores, on its own."""
-    assert [what for kind, what in found(text) if kind == "bot_command"] == commands
+    assert [what for kind, what in entity_texts(text) if kind == "bot_command"] == commands
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_bot_commands(text: str, commands: list[str]) -> None:
 )
 def test_other_entities(text: str, entities: list[tuple[str, str]]) -> None:
     """Mentions, hashtags, cashtags, addresses and links."""
-    assert found(text) == entities
+    assert entity_texts(text) == entities
 
 
 def test_entities_are_in_order_and_apart() -> None:

@@ -19,7 +19,7 @@ JSON = "application/json"
 MULTIPART = "multipart/form-data"
 LARGEST_BODY = 8 * 1024 * 1024
 INTEGER = re.compile(r"\s*(-?\d{1,18})")
-TRUE = frozenset({"true", "yes", "1"})
+YES = frozenset({"true", "yes", "1"})
 
 
 class Parameters:
@@ -52,8 +52,8 @@ class Parameters:
         text = self._values.get(name, "")
         if not text:
             return default
-        found = INTEGER.match(text)
-        return int(found[1]) if found else 0
+        digits = INTEGER.match(text)
+        return int(digits[1]) if digits else 0
 
     def clamped(self, name: str, default: int, lowest: int, highest: int) -> int:
         """Return a parameter as a number within bounds."""
@@ -61,7 +61,7 @@ class Parameters:
 
     def flag(self, name: str) -> bool:
         """Return whether a parameter says yes."""
-        return self._values.get(name, "").strip().lower() in TRUE
+        return self._values.get(name, "").strip().lower() in YES
 
     def json(self, name: str, what: str) -> Any:
         """Return a parameter that is JSON; None where it did not come or is empty.
@@ -124,15 +124,15 @@ def _from_json(body: bytes) -> dict[str, str]:
     if not body:
         return {}
     try:
-        found = decode(body)
+        fields = decode(body)
     except ValueError as problem:
         raise BadRequestError(f"can't parse the body as JSON: {problem}") from None
-    if not isinstance(found, dict):
+    if not isinstance(fields, dict):
         raise BadRequestError("JSON object expected")
-    return texts(found)
+    return as_parameters(fields)
 
 
-def texts(values: dict[str, Any]) -> dict[str, str]:
+def as_parameters(values: dict[str, Any]) -> dict[str, str]:
     """Return the fields of a JSON object as parameters."""
     return {
         name: value if isinstance(value, str) else json.dumps(value)

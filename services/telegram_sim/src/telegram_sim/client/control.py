@@ -203,8 +203,8 @@ class SimClient:
     async def messages(self, chat: int, *, after: int = 0) -> list[Message]:
         """Return a chat's messages after a number, oldest first."""
         return [
-            answers.message(found)
-            for found in await self._get("/sim/messages", chat=chat, after=after)
+            answers.message(shown)
+            for shown in await self._get("/sim/messages", chat=chat, after=after)
         ]
 
     async def wait_for_answer(
@@ -224,14 +224,14 @@ class SimClient:
         Raises:
             NoAnswerError: It has not come in time.
         """
-        found = await self._get(
+        shown = await self._get(
             "/sim/wait", longer=timeout, chat=chat, after=after, timeout=timeout
         )
-        if found is None:
+        if shown is None:
             raise NoAnswerError(
                 f"the bot wrote nothing into chat {chat} after message {after} in {timeout:g} s"
             )
-        return answers.message(found)
+        return answers.message(shown)
 
     async def overview(self) -> Overview:
         """Return how the simulator and its bots stand."""
@@ -247,7 +247,7 @@ class SimClient:
 
     async def chats(self) -> list[Json]:
         """Return the Chat objects of the bot's chats."""
-        return [found["chat"] for found in await self._get("/sim/chats")]
+        return [entry["chat"] for entry in await self._get("/sim/chats")]
 
     async def press(
         self, chat: int, message_id: int, button: str, *, user: User | None = None
@@ -278,12 +278,12 @@ class SimClient:
             NoAnswerError: It has not said anything in time.
         """
         query = {"callback_query_id": callback_query_id, "timeout": str(timeout)}
-        found = await self._request("GET", "/sim/press", within=TIMEOUT + timeout, params=query)
-        if found is None:
+        press = await self._request("GET", "/sim/press", within=TIMEOUT + timeout, params=query)
+        if press is None:
             raise NoAnswerError(
                 f"callback query {callback_query_id} got no answer in {timeout:g} s"
             )
-        return PressAnswer(text=found["text"], show_alert=found["show_alert"], url=found["url"])
+        return PressAnswer(text=press["text"], show_alert=press["show_alert"], url=press["url"])
 
     async def block(self, chat: int, *, blocked: bool = True) -> None:
         """Have the user of a private chat block the bot, or let it write again."""
@@ -303,7 +303,7 @@ class SimClient:
 
     async def faults(self) -> list[Fault]:
         """Return the faults that are there."""
-        return [answers.fault(found) for found in await self._request("GET", "/sim/faults")]
+        return [answers.fault(raw) for raw in await self._request("GET", "/sim/faults")]
 
     async def remove_fault(self, fault_id: int) -> None:
         """Remove one fault."""

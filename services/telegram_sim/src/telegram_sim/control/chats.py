@@ -8,7 +8,7 @@ from telegram_sim.control.fields import Fields, RequestError
 from telegram_sim.control.readings import read_user, read_writing, read_writings
 from telegram_sim.control.routes import Routes
 from telegram_sim.world.bots import Bot
-from telegram_sim.world.chats import GROUP, PRIVATE, Chat, Message
+from telegram_sim.world.chats import GROUP, PRIVATE, Chat, StoredMessage
 from telegram_sim.world.people import Written, block, edit, inject, open_chat, press, write
 from telegram_sim.world.simulator import Simulator
 
@@ -73,8 +73,8 @@ class ChatRequests:
         after = fields.integer("after", 0)
         limit = max(0, fields.integer("limit", 0))
         fields.finish()
-        found = list(chat.after(after)) if chat is not None else []
-        return [shown(message) for message in (found[-limit:] if limit else found)]
+        messages = list(chat.after(after)) if chat is not None else []
+        return [shown(message) for message in (messages[-limit:] if limit else messages)]
 
     async def wait(self, fields: Fields) -> Any:
         """Return the bot's first message after a number, or null when it does not come in time."""
@@ -145,13 +145,13 @@ class ChatRequests:
         presses = self._simulator.presses
         try:
             async with asyncio.timeout(timeout):
-                while (found := presses.get(press_id)) is not None and not found.answered:
+                while (pressed := presses.get(press_id)) is not None and not pressed.answered:
                     await presses.some_answer()
         except TimeoutError:
             return None
-        if found is None:
+        if pressed is None:
             raise RequestError(f"there is no callback query {press_id}", status=404)
-        return found.json()
+        return pressed.json()
 
     async def block(self, fields: Fields) -> Any:
         """Have a user block the bot, or let it write again."""
@@ -181,7 +181,7 @@ class ChatRequests:
         return chat
 
 
-def shown(message: Message) -> Json:
+def shown(message: StoredMessage) -> Json:
     """Return a message as the control API shows it."""
     return {"from_bot": message.from_bot, "message": decode(message.body), **message.extra}
 

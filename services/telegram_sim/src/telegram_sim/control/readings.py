@@ -98,10 +98,10 @@ def read_writings(fields: Fields) -> list[Writing]:
     for place, given in enumerate(listed):
         if not isinstance(given, dict):
             raise RequestError(f"writings[{place}] must be an object")
-        one = Fields(given)
+        described = Fields(given)
         try:
-            writings.append(read_writing(one))
-            one.finish()
+            writings.append(read_writing(described))
+            described.finish()
         except RequestError as problem:
             raise RequestError(f"writings[{place}]: {problem}") from None
     return writings

@@ -75,11 +75,11 @@ def find_entities(text: str) -> list[Entity]:
     spans: list[tuple[int, int, str]] = []
     for kind, mark, pattern in FOUND:
         if mark in text:
-            for found in pattern.finditer(text):
-                end = found.end()
+            for match in pattern.finditer(text):
+                end = match.end()
                 if kind == "url":
-                    end = found.start() + len(found.group().rstrip(AFTER_URL))
-                spans.append((found.start(), end, kind))
+                    end = match.start() + len(match.group().rstrip(AFTER_URL))
+                spans.append((match.start(), end, kind))
     entities: list[Entity] = []
     free_from = 0
     for start, end, kind in sorted(spans):

@@ -7,7 +7,7 @@ from telegram_sim.api.serial import Json, encode
 from telegram_sim.methods.call import TRUE, Call, Result
 from telegram_sim.methods.markup import read_markup
 from telegram_sim.methods.text import read_text
-from telegram_sim.world.chats import CHANNEL, PRIVATE, Chat, Message
+from telegram_sim.world.chats import CHANNEL, PRIVATE, Chat, StoredMessage
 
 LATEST_DELETION = 48 * 3600
 ACTIONS = frozenset(
@@ -43,7 +43,7 @@ async def send_message(call: Call) -> Result:
         about["reply_markup"] = inline
     body = encode(about)
     extra = {"keyboard": keyboard} if keyboard else {}
-    simulator.put(bot, chat, Message(message_id, from_bot=True, body=body, extra=extra))
+    simulator.put(bot, chat, StoredMessage(message_id, from_bot=True, body=body, extra=extra))
     bot.profile.counts.sent += 1
     bot.changed()
     return Result(body)
@@ -166,7 +166,7 @@ def chat_of(call: Call) -> Chat:
     return chat
 
 
-def _message(call: Call, what: str) -> tuple[Chat, Message]:
+def _message(call: Call, what: str) -> tuple[Chat, StoredMessage]:
     chat = chat_of(call)
     message = chat.messages.get(call.parameters.integer("message_id"))
     if message is None:

@@ -27,16 +27,16 @@ def read_text(parameters: Parameters) -> Json:
     if mode and mode != "none":
         if mode not in PARSERS:
             raise BadRequestError("unsupported parse_mode")
-        found = PARSERS[mode](text)
+        formatted = PARSERS[mode](text)
     else:
-        found = Formatted(text, _given_entities(parameters, text))
-    found = found.trimmed()
-    if not found.text:
+        formatted = Formatted(text, _given_entities(parameters, text))
+    formatted = formatted.trimmed()
+    if not formatted.text:
         raise BadRequestError("text must be non-empty")
-    if utf16_length(found.text) > LONGEST_MESSAGE:
+    if utf16_length(formatted.text) > LONGEST_MESSAGE:
         raise BadRequestError("message is too long")
-    entities = _merged(found.entities, find_entities(found.text))
-    return {"text": found.text, "entities": entities} if entities else {"text": found.text}
+    entities = _merged(formatted.entities, find_entities(formatted.text))
+    return {"text": formatted.text, "entities": entities} if entities else {"text": formatted.text}
 
 
 def _given_entities(parameters: Parameters, text: str) -> list[Entity]:
@@ -72,14 +72,14 @@ def _entity(given: Any, length: int) -> Entity:
     return given
 
 
-def _merged(given: list[Entity], found: list[Entity]) -> list[Entity]:
-    """Return the given entities, and those that were found where none was given."""
+def _merged(given: list[Entity], detected: list[Entity]) -> list[Entity]:
+    """Return the given entities, and those that were detected where none was given."""
     if not given:
-        return found
+        return detected
     taken = [(entity["offset"], entity["offset"] + entity["length"]) for entity in given]
     free = [
         entity
-        for entity in found
+        for entity in detected
         if all(
             entity["offset"] >= end or entity["offset"] + entity["length"] <= start
             for start, end in taken

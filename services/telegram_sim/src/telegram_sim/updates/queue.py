@@ -128,17 +128,17 @@ class UpdateQueue:
     def read(self, limit: int, offset: int = 0) -> list[Update]:
         """Return the oldest updates from an offset on; those whose time is over are dropped."""
         now = self._clock.date()
-        found: list[Update] = []
+        waiting: list[Update] = []
         expired: list[int] = []
         for update in self._updates.values():
-            if len(found) == limit:
+            if len(waiting) == limit:
                 break
             if update.expires < now:
                 expired.append(update.id)
             elif update.id >= offset:
-                found.append(update)
+                waiting.append(update)
         self._expire(expired)
-        return found
+        return waiting
 
     def drop_expired(self) -> None:
         """Drop every update whose time is over."""

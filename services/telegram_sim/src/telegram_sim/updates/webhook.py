@@ -23,7 +23,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from telegram_sim import logs
-from telegram_sim.api.parameters import Parameters, texts
+from telegram_sim.api.parameters import Parameters, as_parameters
 from telegram_sim.api.serial import decode
 from telegram_sim.clock import Clock
 from telegram_sim.updates.queue import Update, UpdateQueue
@@ -251,7 +251,7 @@ class Webhook:
         except ValueError:
             return
         if isinstance(asked, dict) and isinstance(asked.get("method"), str):
-            await self._replies(asked["method"].lower(), Parameters(texts(asked)))
+            await self._replies(asked["method"].lower(), Parameters(as_parameters(asked)))
 
 
 def verification(certificate: str) -> ssl.SSLContext | bool:

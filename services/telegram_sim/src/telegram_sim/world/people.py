@@ -18,7 +18,7 @@ from telegram_sim.world.chats import (
     HIGHEST_SUPERGROUP,
     PRIVATE,
     Chat,
-    Message,
+    StoredMessage,
     group_chat,
     private_chat,
 )
@@ -60,7 +60,7 @@ class Writing:
 class Written:
     """What became of something that a person wrote; no update where the bot gets none."""
 
-    message: Message
+    message: StoredMessage
     chat: int
     update_id: int | None
 
@@ -87,7 +87,7 @@ def write(simulator: Simulator, bot: Bot, writing: Writing) -> Written:
     entities = find_entities(text) if writing.entities is None else writing.entities
     if entities:
         about["entities"] = entities
-    message = Message(about["message_id"], from_bot=False, body=encode(about))
+    message = StoredMessage(about["message_id"], from_bot=False, body=encode(about))
     simulator.put(bot, chat, message)
     kind = "channel_post" if chat.type == CHANNEL else "message"
     update_id = bot.arrive(kind, message.body, date + UPDATE_LIFETIME, f"{kind} {chat.id}")
@@ -212,7 +212,7 @@ def inject(
     return bot.arrive(kind, encode(value), expires, _queue_of(kind, value))
 
 
-def message_in(chat: Chat, message_id: int) -> Message:
+def message_in(chat: Chat, message_id: int) -> StoredMessage:
     """Return a chat's message.
 
     Raises:
@@ -224,7 +224,7 @@ def message_in(chat: Chat, message_id: int) -> Message:
     return message
 
 
-def _callback_data(message: Message, label: str) -> str:
+def _callback_data(message: StoredMessage, label: str) -> str:
     markup = message.object().get("reply_markup", {})
     buttons = [button for row in markup.get("inline_keyboard", ()) for button in row]
     for button in buttons:

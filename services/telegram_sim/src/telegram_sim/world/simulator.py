@@ -10,7 +10,7 @@ from telegram_sim.settings import Settings, is_token
 from telegram_sim.state import State
 from telegram_sim.updates.queue import Update
 from telegram_sim.world.bots import Bot, Profile, bot_id
-from telegram_sim.world.chats import Chat, Message
+from telegram_sim.world.chats import Chat, StoredMessage
 from telegram_sim.world.deliveries import Deliveries
 from telegram_sim.world.faults import Faults
 from telegram_sim.world.feed import Feed
@@ -60,9 +60,9 @@ class Simulator:
         accepted = self.settings.tokens
         if accepted and token not in accepted:
             raise UnauthorizedError
-        found = self._tokens.get(token)
-        if found is not None:
-            return found
+        bot = self._tokens.get(token)
+        if bot is not None:
+            return bot
         if not is_token(token):
             raise UnauthorizedError("Unauthorized: invalid token specified")
         if bot_id(token) in self.bots:
@@ -131,7 +131,7 @@ class Simulator:
         bot.changed()
         return bot.profile.last_message_id
 
-    def put(self, bot: Bot, chat: Chat, message: Message, event: str = "message") -> None:
+    def put(self, bot: Bot, chat: Chat, message: StoredMessage, event: str = "message") -> None:
         """Add a message to a chat, or put a changed one in its place, and tell who watches."""
         gone = chat.add(message, self.settings.history)
         if not self.state.keeps and not self.feed.watched:
@@ -190,7 +190,7 @@ class Simulator:
             "SELECT bot, chat, id, body, extra FROM messages ORDER BY bot, chat, id"
         ):
             kept = decode(extra)
-            message = Message(message_id, kept.pop("from_bot"), body, kept)
+            message = StoredMessage(message_id, kept.pop("from_bot"), body, kept)
             self.bots[owner].chats[chat_id].add(message, self.settings.history)
         for owner, *values in state.rows(
             "SELECT bot, id, kind, body, expires, queue FROM updates ORDER BY bot, id"
