@@ -9,6 +9,7 @@ from telegram_sim.control.readings import read_user, read_writing, read_writings
 from telegram_sim.control.routes import Routes
 from telegram_sim.world.bots import Bot
 from telegram_sim.world.chats import GROUP, PRIVATE, Chat, StoredMessage
+from telegram_sim.world.members import STATUSES, set_status
 from telegram_sim.world.people import Written, block, edit, inject, open_chat, press, write
 from telegram_sim.world.simulator import Simulator
 
@@ -36,6 +37,8 @@ class ChatRequests:
             ("POST", "/sim/press", self.press),
             ("GET", "/sim/press", self.press_answer),
             ("POST", "/sim/block", self.block),
+            ("POST", "/sim/member", self.member),
+            ("PUT", "/sim/privacy", self.privacy),
             ("POST", "/sim/inject", self.inject),
         )
 
@@ -160,6 +163,28 @@ class ChatRequests:
         blocked = fields.flag("blocked", default=True)
         fields.finish()
         return {"update_id": block(self._simulator, bot, chat, blocked=blocked)}
+
+    async def member(self, fields: Fields) -> Any:
+        """Make a user, or the bot itself, something in a group."""
+        bot = fields.bot(self._simulator)
+        chat = self._known_chat(fields, bot)
+        user, status = read_user(fields), fields.text("status")
+        fields.finish()
+        if status not in STATUSES:
+            raise RequestError(f"status must be one of {', '.join(STATUSES)}, not {status!r}")
+        if chat.type == PRIVATE:
+            raise RequestError(f"chat {chat.id} is a private chat: its members are what they are")
+        by = bot.user if user["id"] == bot.id else self._simulator.meet(user)
+        number = set_status(self._simulator, bot, chat, by["id"], status, by=by)
+        return {"update_id": number}
+
+    async def privacy(self, fields: Fields) -> Any:
+        """Choose whether a bot hears in groups only what is meant for it."""
+        bot = fields.bot(self._simulator)
+        bot.profile.privacy = fields.flag("enabled")
+        fields.finish()
+        bot.changed()
+        return {"enabled": bot.profile.privacy}
 
     async def inject(self, fields: Fields) -> Any:
         """Put an update of any content before the bot."""

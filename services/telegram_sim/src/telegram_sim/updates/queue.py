@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from telegram_sim.clock import Clock
 from telegram_sim.state import State
 
+LIFETIME = 24 * 3600
+"""Seconds that most updates live after their date."""
 LARGEST_QUEUE = 100_000
 QUIET_WEEK = 7 * 24 * 3600
 LOWEST_FIRST_ID = 2_000_001

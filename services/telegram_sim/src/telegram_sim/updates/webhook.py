@@ -16,7 +16,7 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import aiohttp
@@ -40,13 +40,19 @@ Replies = Callable[[str, Parameters], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class WebhookSettings:
-    """What setWebhook was told."""
+    """What setWebhook was told.
+
+    Attributes:
+        ip_address: Where the host is, whatever its name says; empty to look the name up.
+        looked_up: Where the host was when the webhook was set; part of no comparison.
+    """
 
     url: str
     max_connections: int = 40
     secret_token: str = ""
     ip_address: str = ""
     certificate: str = ""
+    looked_up: str = field(default="", compare=False)
 
 
 class Receiver(Protocol):

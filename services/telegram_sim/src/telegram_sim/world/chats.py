@@ -42,14 +42,16 @@ class Chat:
         about: The Chat object of the Bot API.
         blocked: Whether the user has blocked the bot.
         messages: The chat's messages by number, oldest first.
+        members: What users, and the bot, are in a group, by their numbers.
     """
 
-    __slots__ = ("_waiting", "about", "blocked", "last_message_id", "messages")
+    __slots__ = ("_waiting", "about", "blocked", "last_message_id", "members", "messages")
 
     def __init__(self, about: Json) -> None:
         self.about = about
         self.blocked = False
         self.last_message_id = 0
+        self.members: dict[int, str] = {}
         self.messages: OrderedDict[int, StoredMessage] = OrderedDict()
         self._waiting: set[asyncio.Future[None]] = set()
 
