@@ -41,6 +41,30 @@ def test_every_module_imports_with_an_empty_environment(package: str) -> None:
     assert int(done.stdout) >= 5
 
 
+WITHOUT_EXTRAS = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in sys.argv[2:]:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Missing())
+"""
+
+
+def test_the_runtime_imports_without_its_extras() -> None:
+    """A service that is no bot needs none of python-telegram-bot, and so on for each extra."""
+    extras = {"telegram": ("telegram", "aiohttp", "aiolimiter")}
+    for part, missing in extras.items():
+        script = WITHOUT_EXTRAS + IMPORT_ALL.replace(
+            "for name in names:", f"for name in [n for n in names if '.{part}' not in n]:"
+        )
+        command = (sys.executable, "-c", script, "shared", *missing)
+        done = subprocess.run(command, env={}, cwd="/", check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
 def test_arrows_point_the_right_way() -> None:
     """Packages and rooms import only what the design allows: these names and what is in them."""
     allowed = {
@@ -49,6 +73,24 @@ def test_arrows_point_the_right_way() -> None:
         "services/backend/src/backend": {"backend", "shared"},
         "services/telegram_sim/src/telegram_sim": {"telegram_sim"},
         "infra": {"infra", "shared.keys"},  # Redis users are given rights to these very keys
+        "infra/places": {"infra.places"},
+        "infra/codegen": {"infra.codegen", "infra.places", "infra.usage"},
+        "infra/codegen/specs": {"infra.codegen.specs", "infra.places"},
+        "infra/stack": {"infra.stack", "infra.places", "infra.usage", "shared.keys"},
+        "infra/stack/plan": set(),
+        "infra/stack/declared": {"infra.stack.declared", "infra.stack.plan", "infra.places"},
+        "infra/stack/compose": {
+            "infra.stack.compose",
+            "infra.stack.plan",
+            "infra.places",
+            "shared.keys",
+        },
+        "infra/stack/pages": {
+            "infra.stack.pages",
+            "infra.stack.compose",
+            "infra.stack.plan",
+            "infra.places",
+        },
         "demo": {"demo", "infra", "telegram_sim"},
         "deploy/agent": {"deploy.agent"},
         "deploy/agent/host": {"deploy.agent.host"},

@@ -1,0 +1,135 @@
+"""How much of the bot one sender may have, so that no one fills Redis for all the others.
+
+Two leaky buckets a sender: messages in a minute, and bytes in a day. Who is over one of them is
+told once, and nothing more is taken before a quarter of that bucket has run out; what was not
+taken is no event. What is taken is answered as always, so a sender knows which of the messages
+that were. A bot that is started anew begins with empty buckets.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from aiolimiter import AsyncLimiter
+from pydantic_core import to_json
+
+from shared.telegram.replies.outbox import Outbox
+from shared.telegram.updates.failures import chat_of
+
+log = structlog.get_logger(__name__)
+
+MINUTE, DAY = 60.0, 86400.0
+RECOVERED = 0.25
+"""Share of a bucket that has to be free before more is taken from a sender who was over it."""
+MOST_SENDERS = 10_000
+"""Senders that are remembered, at about 2 kB each; whoever was quiet longest is forgotten."""
+NOTICE_TIMEOUT = 10.0
+"""Seconds that a batch waits, once for each sender who is over the quota, until that was told."""
+TOO_MUCH = (
+    "That is more than I can take from one person. For a while I take nothing more from you; "
+    "whatever I have not answered is not published."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What one sender may write; 0 is no limit."""
+
+    messages_a_minute: float
+    bytes_a_day: float
+
+
+NO_QUOTA = Quota(0, 0)
+
+
+@dataclass(slots=True)
+class _Sender:
+    """One sender's buckets, and whether they were told that they are over one of them."""
+
+    messages: AsyncLimiter | None
+    bytes: AsyncLimiter | None
+    over: bool = False
+
+
+class Flood:
+    """Decides which updates are taken."""
+
+    def __init__(self, quota: Quota, outbox: Outbox) -> None:
+        self._quota = quota
+        self._outbox = outbox
+        self._senders: OrderedDict[int, _Sender] = OrderedDict()
+
+    async def admits(self, update: dict[str, Any]) -> bool:
+        """Whether an update is to be handled; it counts, and this returns without waiting.
+
+        Otherwise its sender has been told once this returns, or could not be.
+        """
+        number = sender_of(update)
+        if number is None or self._quota == NO_QUOTA:
+            return True
+        sender, size = self._sender(number), float(size_of(update))
+        share = RECOVERED if sender.over else 0.0
+        if _has_room(sender.messages, 1.0, share) and _has_room(sender.bytes, size, share):
+            sender.over = False
+            for bucket, amount in ((sender.messages, 1.0), (sender.bytes, size)):
+                if bucket is not None:
+                    await bucket.acquire(amount)
+            return True
+        if not sender.over:
+            sender.over = True
+            log.warning("sender is over the quota", sender=number)
+            await self._tell(chat_of(update) or number)
+        return False
+
+    async def _tell(self, chat: int) -> None:
+        try:
+            async with asyncio.timeout(NOTICE_TIMEOUT):
+                await self._outbox.tell(chat, TOO_MUCH)
+        except TimeoutError:
+            log.error("sender over the quota not told", chat=chat)  # noqa: TRY400 — it says it all
+
+    def _sender(self, number: int) -> _Sender:
+        sender = self._senders.get(number)
+        if sender is None:
+            messages = _bucket(self._quota.messages_a_minute, MINUTE)
+            sender = _Sender(messages, _bucket(self._quota.bytes_a_day, DAY))
+            self._senders[number] = sender
+            if len(self._senders) > MOST_SENDERS:
+                self._senders.popitem(last=False)
+        self._senders.move_to_end(number)
+        return sender
+
+
+def sender_of(update: dict[str, Any]) -> int | None:
+    """Return who wrote an update: a person, or the chat in whose name it was written."""
+    return _id_in(update, ("sender_chat", "from", "user", "chat"))
+
+
+def _id_in(update: dict[str, Any], fields: Sequence[str]) -> int | None:
+    """Return the id in the first of these fields; whatever shape an update has, it may be odd."""
+    for content in update.values():
+        for field in fields if isinstance(content, dict) else ():
+            holder = content.get(field)
+            if isinstance(holder, dict) and isinstance(holder.get("id"), int):
+                return int(holder["id"])
+    return None
+
+
+def size_of(update: dict[str, Any]) -> int:
+    """Return the bytes of an update as JSON; the event that is made of it has about as many."""
+    try:
+        return len(to_json(update))
+    except ValueError:  # half a surrogate pair, which JSON in UTF-8 cannot hold
+        return len(repr(update))
+
+
+def _bucket(most: float, seconds: float) -> AsyncLimiter | None:
+    return AsyncLimiter(most, seconds) if most else None
+
+
+def _has_room(bucket: AsyncLimiter | None, amount: float, share: float) -> bool:
+    """Whether a bucket takes an amount, and has had that share of it free."""
+    return bucket is None or bucket.has_capacity(max(amount, share * bucket.max_rate))

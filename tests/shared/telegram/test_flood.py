@@ -1,0 +1,133 @@
+"""One sender cannot have all of the bot: what is over the quota is no event, and they know it."""
+
+import asyncio
+import json
+import tracemalloc
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from shared.telegram.updates import flood
+from shared.telegram.updates.flood import TOO_MUCH, Flood, Quota
+from telegram_sim.client import SimClient
+from tests.conditions import eventually
+from tests.processes import Service, health_of, url_of
+from tests.servers import RedisServer
+from tests.shared.telegram.a_bot import bot
+
+if TYPE_CHECKING:
+    from shared.telegram.replies.outbox import Outbox
+
+
+class Told:
+    """Notes whom it was to tell."""
+
+    def __init__(self) -> None:
+        self.chats: list[int] = []
+
+    async def tell(self, chat_id: int, text: str) -> bool:
+        """Note a chat."""
+        assert text == TOO_MUCH
+        self.chats.append(chat_id)
+        return True
+
+
+def gate(messages: int, size: int) -> tuple[Flood, Told]:
+    """Return a gate and what it told."""
+    told = Told()
+    return Flood(Quota(messages, size), cast("Outbox", told)), told
+
+
+def update(user: int, text: str = "/command x", **fields: Any) -> dict[str, Any]:
+    """Return an update as Telegram writes it, or nearly so."""
+    sender = {"id": user, "is_bot": False}
+    chat = {"id": user, "type": "private"}
+    return {"update_id": 1, "message": {"from": sender, "chat": chat, "text": text, **fields}}
+
+
+async def test_a_sender_over_the_quota_is_told_once_and_others_are_not_held_back() -> None:
+    """What comes after the limit is not taken, in this minute; another sender's is."""
+    flooding, told = gate(5, 0)
+    taken = [await flooding.admits(update(7)) for _ in range(50)]
+    assert sum(taken) == 5
+    assert told.chats == [7]
+    assert await flooding.admits(update(8))
+
+
+async def test_the_day_has_an_end_too() -> None:
+    """Few but large messages use up the bytes; a small one does not fit either, for a while."""
+    flooding, told = gate(0, 30_000)
+    taken = [await flooding.admits(update(7, "x" * 9000)) for _ in range(5)]
+    assert taken == [True, True, True, False, False]
+    assert not await flooding.admits(update(7))
+    assert told.chats == [7]
+
+
+async def test_an_episode_ends_and_the_next_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quarter of the bucket has to run out first, or a flood would be told at every drop."""
+    monkeypatch.setattr(flood, "MINUTE", 2.0)
+    flooding, told = gate(20, 0)
+    taken = 0
+    for _ in range(2):
+        while await flooding.admits(update(7)):
+            taken += 1
+        while not await flooding.admits(update(7)):
+            await asyncio.sleep(0.01)
+        taken += 1
+    assert told.chats == [7, 7]
+    assert taken < 20 + 2 * 7
+
+
+@pytest.mark.parametrize(
+    ("odd", "chat"),
+    [
+        ({"update_id": 1}, None),
+        ({"update_id": 1, "message": None}, None),
+        ({"update_id": 1, "message": {"from": {"id": "seven"}, "chat": []}}, None),
+        (update(7, "\ud800"), 7),
+        (update(7, sender_chat={"id": -100, "type": "channel"}), 7),
+        ({"update_id": 1, "callback_query": {"from": {"id": 9}, "data": "x"}}, 9),
+    ],
+)
+async def test_odd_updates_do_no_harm(odd: dict[str, Any], chat: int | None) -> None:
+    """Whatever its shape, an update is counted or let through."""
+    flooding, told = gate(1, 1_000_000)
+    assert await flooding.admits(odd)
+    assert await flooding.admits(odd) is (chat is None)
+    assert told.chats == ([] if chat is None else [chat])
+
+
+async def test_nobody_is_remembered_for_ever() -> None:
+    """A crowd of senders costs as much memory as the most that are remembered, and no more."""
+    flooding, _ = gate(5, 1000)
+    tracemalloc.start()
+    try:
+        for user in range(1, 3 * flood.MOST_SENDERS):
+            await flooding.admits(update(user))
+        size, _peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(flooding._senders) == flood.MOST_SENDERS
+    assert size < flood.MOST_SENDERS * 2000
+
+
+async def test_a_flood_is_answered_once_and_others_are_served(
+    redis_server: RedisServer, sim: Service, telegram: SimClient
+) -> None:
+    """A bot with a quota: of 300 commands a few are events, and one answer says why."""
+    service = bot(redis_server.url, url_of(sim))
+    service.variables["MESSAGES_PER_MINUTE"] = "10"
+    with service:
+        await asyncio.to_thread(service.wait_for, health_of(service))
+        await telegram.write_many("/command {n}", count=300, first_user=7)
+        written = await telegram.write("/command other", user=8)
+        answer = await telegram.wait_for_answer(8, after=written.message_id, timeout=30)
+        assert answer.text == "Command published!"
+        await eventually(lambda: service.log.count("sender is over the quota") == 1)
+        entries = redis_server.client().xrange("command_received")
+        events = [json.loads(fields[b"__data__"])["data"]["command"] for _, fields in entries]
+        assert events[:10] == [f"/command {n}" for n in range(10)]
+        assert events[-1] == "/command other"
+        assert len(events) < 30
+        notices = [found for found in await telegram.messages(7) if found.text == TOO_MUCH]
+        assert len(notices) == 1
