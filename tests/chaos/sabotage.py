@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import shared.streams.publish.publisher as publishing
+import shared.streams.publish.calls as calling
 from shared.streams.consume.group import Entry, Group
 from shared.streams.consume.hand import Delivery, Hand
 from shared.streams.publish.publisher import Publisher
@@ -39,7 +39,7 @@ def confirming_late() -> None:
 
 def remembering_ids() -> None:
     """Give every publish a marker of its own, as a plain XADD would."""
-    _replace(publishing, "marker", lambda stream, _: f"{{{stream}}}:id:{secrets.token_hex(8)}")
+    _replace(calling, "marker", lambda stream, _: f"{{{stream}}}:id:{secrets.token_hex(8)}")
 
 
 def keeping_order() -> None:

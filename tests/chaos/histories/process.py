@@ -48,7 +48,6 @@ class Process:
         self.faults: list[str] = []
         self.on_the_wire = 0
         self.wires: list[Wire] = []
-        self.lost_reply_to: list[tuple[Any, ...]] = []
         self._held: asyncio.Future[None] | None = None
         self._selector = Patience()
         self.loop: Any = _Loop(clock, self._selector, self)
@@ -164,7 +163,6 @@ class Wire(Connection):
 
     async def send_command(self, *args: Any, **kwargs: Any) -> None:
         """Send a command; a read that would block for a while asks now and again after it."""
-        self._fault = await self._process.pass_gate() if self.is_connected else ""
         self._command, self._blocking = args, 0.0
         if args[0] == "XREADGROUP" and b"BLOCK" in args:
             at = args.index(b"BLOCK")
@@ -174,9 +172,10 @@ class Wire(Connection):
         await super().send_command(*args, **kwargs)
 
     async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
-        """Write to the socket, unless the process is dead."""
+        """Write to the socket, unless the process is dead or its next call meets a fault."""
         if self._process.dead:
             raise asyncio.CancelledError
+        self._fault = await self._process.pass_gate() if self.is_connected else ""
         with self._counted():
             await super().send_packed_command(*args, **kwargs)
 
@@ -195,7 +194,6 @@ class Wire(Connection):
             return await self.read_response(*args, **kwargs)
         if self._fault == LOST:
             self._fault = ""
-            self._process.lost_reply_to.append(self._command)
             await self.disconnect(nowait=True)
             raise RedisConnectionError("the reply was lost")
         return reply

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import shared.streams.dead_letters.graveyard as graveyards
+import shared.streams.publish.calls as calling
 import shared.streams.publish.publisher as publishing
 from shared.streams.consume.hand import Hand
 from shared.streams.dead_letters.graveyard import Graveyard
@@ -45,7 +46,7 @@ def sources_apart(patch: pytest.MonkeyPatch) -> None:
     def careless(name: str, **options: Any) -> str:
         return load_script(name, **options).replace("whose == '' or whose == source", "true")
 
-    patch.setattr(publishing, "load_script", careless)
+    patch.setattr(calling, "load_script", careless)
 
 
 PROTECTIONS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
