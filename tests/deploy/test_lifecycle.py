@@ -68,6 +68,8 @@ def test_a_server_becomes_a_live_bot(project: Project, server: Server, steady: S
     with steady.case("first deploy"):
         told = project.succeed("deploy", HOST)
     assert "smoke test passed" in told
+    bill = json.loads(server.sh("cat /srv/herald/current/sbom.json"))
+    assert {image["name"] for image in bill["components"]} == SERVICES
     assert set(containers(server)) == SERVICES
     assert "previous: none" in project.succeed("status", HOST)
 
