@@ -76,7 +76,7 @@ events-breaking: ## Fail where a change of the specs breaks readers of events [b
 	@$(RUN) -m infra.codegen.breaking $(base)
 
 docker-engine: ## Install and start Docker and Compose on a Debian machine (root; asks nothing)
-	@tests/docker/engine
+	@$(PYTHON) -m infra.engine
 
 dev-start: ## Build the images and start the stack [COMPOSE_PROFILES=tg|sim]
 	@$(RUN) -m infra.dev.compose start

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from deploy import commands
-from deploy.agent import names
-from deploy.agent.files import damaged, digest
+from deploy.agent.host import names
+from deploy.agent.host.files import damaged, digest
 from deploy.errors import DataError, RemoteError, UnavailableError, UsageError
 from deploy.heartbeat import locked
 from deploy.inventory import Host, expanded

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from deploy.errors import ConfigError
 from deploy.inventory import Host
 from infra.stack import Plan
-from infra.stack.acl import OPERATOR
-from infra.stack.operating import FROM_INPUT, TOOL, around_password, runs_the_tool
-from infra.stack.secrets import MOUNT, password_of
+from infra.stack.compose.acl import OPERATOR
+from infra.stack.compose.operating import FROM_INPUT, TOOL, around_password, runs_the_tool
+from infra.stack.compose.secrets import MOUNT, password_of
 
 CONNECT_SECONDS = 10
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deploy.agent.backup import KEEP
+from deploy.agent.data.backup import KEEP
 from deploy.errors import ConfigError, UsageError
 from deploy.server.scheduled import EVERY
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy import commands
-from deploy.agent.backup import KEEP
+from deploy.agent.data.backup import KEEP
 from deploy.errors import ConfigError, DeployError, UnavailableError
 from deploy.inventory import Host
 from deploy.release import checkout

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from shared.keys import marker
-from shared.streams.scripts import load_script
+from shared.streams.server.scripts import load_script
 
 MARKER_LIFETIME = 3_600_000
 """Milliseconds."""

@@ -4,4 +4,8 @@ The cut-over is one process of the host's own, so that a lost SSH connection can
 half-way.
 It writes down what it is about to do before it does it; whatever finds the journal unfinished
 undoes it, or finishes it once it is past the point of commitment.
+
+host/     the server: folders, files, locks, engine, a release as it lies there; it imports no other
+cutover/  one release in place of another, or undone; it imports host/ alone
+data/     backups, put in place too; it imports host/ alone
 """

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from deploy.agent import docker
-from deploy.agent.layout import AgentError, Layout
-from deploy.agent.prune import own_tag, tags
-from deploy.agent.release import Release, missing_images, missing_secrets
+from deploy.agent.host import docker
+from deploy.agent.host.images import own_tag, tags
+from deploy.agent.host.layout import AgentError, Layout
+from deploy.agent.host.release import Release, missing_images, missing_secrets
 
 
 def differences(layout: Layout) -> Iterator[str]:

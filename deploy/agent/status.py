@@ -4,10 +4,11 @@ import shutil
 import time
 from pathlib import Path
 
-from deploy.agent import backup, docker, lock
-from deploy.agent.journal import Journal
-from deploy.agent.layout import AgentError, Json, Layout, read_json
-from deploy.agent.release import Release, changed
+from deploy.agent.cutover.journal import Journal
+from deploy.agent.data import backup
+from deploy.agent.host import docker, lock
+from deploy.agent.host.layout import AgentError, Json, Layout, read_json
+from deploy.agent.host.release import Release, changed
 
 
 def status(layout: Layout, project: str) -> Json:

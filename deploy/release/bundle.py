@@ -17,8 +17,9 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 def agent() -> bytes:
     """Return the agent as a Python zip application."""
     files = {"__main__.py": ENTRY, "deploy/__init__.py": ""}
-    for path in sorted(AGENT.glob("*.py")):
-        files[f"deploy/agent/{path.name}"] = path.read_text(encoding="utf-8")
+    for path in sorted(AGENT.rglob("*.py")):
+        name = path.relative_to(AGENT.parents[1]).as_posix()
+        files[name] = path.read_text(encoding="utf-8")
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in files.items():

@@ -4,11 +4,11 @@ import subprocess
 from pathlib import Path
 
 from deploy.errors import DataError, UsageError
+from infra.places.diagnostics import nearest
+from infra.places.writing import diff
 from infra.stack import Plan, StackError, load_plan
-from infra.stack.containers import compose_files
-from infra.stack.diagnostics import nearest
+from infra.stack.compose.containers import compose_files
 from infra.stack.rendering import render
-from infra.stack.writing import diff
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOWN = 3

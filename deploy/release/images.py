@@ -18,8 +18,8 @@ from deploy.release import registry
 from deploy.release.engine import docker
 from deploy.remote import Remote, pump
 from infra.stack import Plan
-from infra.stack.compose import Build
-from infra.stack.containers import compose_files
+from infra.stack.compose.containers import compose_files
+from infra.stack.compose.file import Build
 
 Say = Callable[[str], None]
 PROGRESS_SECONDS = 2.0

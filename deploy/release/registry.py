@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Mapping
 
 from deploy import commands
-from deploy.agent.prune import own_tag
+from deploy.agent.host.images import own_tag
 from deploy.errors import ConfigError, UnavailableError
 from deploy.release.engine import docker
 from deploy.remote import Remote

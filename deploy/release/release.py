@@ -13,10 +13,10 @@ import yaml
 from deploy.errors import ConfigError
 from deploy.release.smoke import smoke
 from infra.stack import Plan, Service
-from infra.stack.acl import OPERATOR
-from infra.stack.addresses import POSTGRES_USER
-from infra.stack.containers import DATA_FOLDERS
-from infra.stack.secrets import DATABASE_USER, MOUNT, password_of, secret_files
+from infra.stack.compose.acl import OPERATOR
+from infra.stack.compose.addresses import POSTGRES_USER
+from infra.stack.compose.containers import DATA_FOLDERS
+from infra.stack.compose.secrets import DATABASE_USER, MOUNT, password_of, secret_files
 
 Json = dict[str, Any]
 VARIABLE = re.compile(r"\$\$|\$\{(\w+)(?::-([^}]*))?\}")

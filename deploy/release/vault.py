@@ -17,7 +17,7 @@ import pyrage
 from deploy.errors import ConfigError, UsageError
 from deploy.inventory import expanded
 from infra.stack import Plan
-from infra.stack.secrets import contents, secret_files
+from infra.stack.compose.secrets import contents, secret_files
 
 FOLDER = Path(__file__).resolve().parents[1] / "secrets"
 KEY = "FINGERPRINT_KEY"

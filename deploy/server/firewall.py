@@ -6,7 +6,7 @@ and whenever it appears. Only loopback and the bridges that Docker itself names 
 
 from collections.abc import Iterable
 
-from deploy.agent.stack import FIREWALL
+from deploy.agent.host.stack import FIREWALL
 from deploy.errors import ConfigError
 
 PATH = FIREWALL

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from infra.dev.environment import ROOT, say
 from infra.stack import Plan, StackError, load_plan
-from infra.stack.addresses import dev_passwords, stand_ins
+from infra.stack.compose.addresses import dev_passwords, stand_ins
 
 FILES = ("-f", "infra/compose.base.yml", "-f", "infra/compose.dev.yml")
 COMPOSE = ("docker", "compose", "--project-directory", ".", *FILES)

@@ -12,8 +12,8 @@ import sys
 from infra.dev.compose import COMPOSE, read_env_file
 from infra.dev.environment import ROOT
 from infra.stack import Plan, StackError, load_plan
-from infra.stack.addresses import dev_passwords, password_variable
-from infra.stack.operating import FROM_INPUT, TOOL, around_password, runs_the_tool
+from infra.stack.compose.addresses import dev_passwords, password_variable
+from infra.stack.compose.operating import FROM_INPUT, TOOL, around_password, runs_the_tool
 from infra.stack.plan import Infrastructure
 
 

@@ -77,7 +77,7 @@ def main(names: Sequence[str]) -> int:
     suites = [known[name] for name in names] or list(SUITES)
     ci = os.environ.get("CI") == "true"
     if ci and any(suite.needs_docker for suite in suites):
-        subprocess.run((str(ROOT / "tests/docker/engine"),), cwd=ROOT, check=False)
+        subprocess.run((sys.executable, "-m", "infra.engine"), cwd=ROOT, check=False)
     docker = docker_answers()
     outcomes = [run(suite, docker=docker) for suite in suites]
     report(outcomes)

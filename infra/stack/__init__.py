@@ -3,7 +3,7 @@
 `load_plan` is what other tools use; `python -m infra.stack` is the command.
 """
 
-from infra.stack.diagnostics import InvalidStackError, StackError
+from infra.places.diagnostics import InvalidStackError, StackError
 from infra.stack.loading import load_plan
 from infra.stack.plan import (
     Dependency,

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from infra.stack.diagnostics import InvalidStackError, StackError, pretty
+from infra.places.diagnostics import InvalidStackError, StackError, pretty
 from infra.stack.loading import Loaded, load
 
 DRIFT = 1
@@ -28,8 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def sync(options: argparse.Namespace) -> int:
     """Render everything; write what differs, print a diff of it, or create what is missing."""
+    from infra.places.writing import diff, write  # noqa: PLC0415
     from infra.stack.rendering import render, verify_changes  # noqa: PLC0415  a mistake needs none
-    from infra.stack.writing import diff, write  # noqa: PLC0415
 
     loaded = _load(options)
     root = options.file.resolve().parent
@@ -53,7 +53,7 @@ def sync(options: argparse.Namespace) -> int:
 
 def explain(options: argparse.Namespace) -> int:
     """Print every resolved value of one part and where it came from."""
-    from infra.stack.explain import explain as explained  # noqa: PLC0415
+    from infra.stack.pages.explain import explain as explained  # noqa: PLC0415
 
     loaded = _load(options)
     print(explained(loaded.plan, options.name, loaded.written.get(options.name, frozenset())))
@@ -62,7 +62,7 @@ def explain(options: argparse.Namespace) -> int:
 
 def secrets(options: argparse.Namespace) -> int:
     """Make the secrets that can be made; name those that somebody has to provide."""
-    from infra.stack.secret_folder import fill  # noqa: PLC0415
+    from infra.stack.compose.secret_folder import fill  # noqa: PLC0415
 
     loaded = _load(options)
     written, missing = fill(loaded.plan, options.folder)

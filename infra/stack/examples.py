@@ -6,11 +6,11 @@ committed to what is rendered now.
 
 from pathlib import Path
 
+from infra.places.writing import write
+from infra.stack.declared.reference import REFERENCE
+from infra.stack.declared.schema import SCHEMA
 from infra.stack.loading import load_plan
-from infra.stack.reference import REFERENCE
 from infra.stack.rendering import render
-from infra.stack.schema import SCHEMA
-from infra.stack.writing import write
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 

@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.stack.calls import uses_of
-from infra.stack.declaration import STACK
-from infra.stack.diagnostics import Diagnostic, Position, Report
-from infra.stack.events import declared_events
+from infra.places.diagnostics import Diagnostic, Position, Report
+from infra.places.reading import Reading
+from infra.places.source import Source, read
+from infra.stack.declared.calls import uses_of
+from infra.stack.declared.declaration import STACK
+from infra.stack.declared.events import declared_events
+from infra.stack.declared.rules import Context, check
 from infra.stack.plan import Plan
 from infra.stack.planning import make_plan
-from infra.stack.reading import Reading
-from infra.stack.rules import Context, check
-from infra.stack.source import Source, read
 
 
 @dataclass(frozen=True, slots=True)

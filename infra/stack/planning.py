@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any, cast, get_args
 
-from infra.stack import declaration, plan
-from infra.stack.declaration import Stack
-from infra.stack.defaults import (
+from infra.places.reading import Reading
+from infra.stack import plan
+from infra.stack.declared import declaration
+from infra.stack.declared.declaration import Stack
+from infra.stack.declared.defaults import (
     INFRASTRUCTURE,
     PYTHON_USER,
     SERVICE_GRACE,
@@ -15,8 +17,7 @@ from infra.stack.defaults import (
     port_of,
     variables_of,
 )
-from infra.stack.events import Channel
-from infra.stack.reading import Reading
+from infra.stack.declared.events import Channel
 
 OVERLAYS: tuple[plan.Overlay, ...] = get_args(plan.Overlay)
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from minijinja import Environment
 
-from infra.stack.compose import ComposeFile
-from infra.stack.containers import compose_files
-from infra.stack.plan import Plan
-from infra.stack.reference import REFERENCE, render_reference
-from infra.stack.schema import SCHEMA, render_schema
-from infra.stack.service_pages import tables
-from infra.stack.topology import (
+from infra.places.writing import changed
+from infra.stack.compose.containers import compose_files
+from infra.stack.compose.file import ComposeFile
+from infra.stack.declared.reference import REFERENCE, render_reference
+from infra.stack.declared.schema import SCHEMA, render_schema
+from infra.stack.pages.service_pages import tables
+from infra.stack.pages.topology import (
     BOX_WIDTH,
     PILL_HEIGHT,
     PILL_WIDTH,
@@ -25,8 +25,8 @@ from infra.stack.topology import (
     used_events,
     waits,
 )
-from infra.stack.variables import groups, profiles
-from infra.stack.writing import changed
+from infra.stack.pages.variables import groups, profiles
+from infra.stack.plan import Plan
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = ROOT / "infra"
@@ -90,7 +90,7 @@ def verify_changes(root: Path, rendering: Rendering) -> None:
     differs = changed(root, rendering.texts)
     wanted = {path: file for path, file in rendering.compose.items() if path in differs}
     if wanted:
-        from infra.stack.verification import verify  # noqa: PLC0415  most runs write nothing
+        from infra.stack.compose.verification import verify  # noqa: PLC0415  most runs write nothing
 
         for path, file in wanted.items():
             verify(path, rendering.texts[path], file)

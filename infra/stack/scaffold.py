@@ -13,11 +13,11 @@ from typing import Any
 
 from minijinja import Environment
 
-from infra.stack.diagnostics import StackError
-from infra.stack.events import declared_events
+from infra.places.diagnostics import StackError
+from infra.places.writing import write_file
+from infra.stack.declared.events import declared_events
+from infra.stack.pages.service_pages import table, with_table
 from infra.stack.plan import Plan, Service, Variable
-from infra.stack.service_pages import table, with_table
-from infra.stack.writing import write_file
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "scaffold"
 EX_UNAVAILABLE = 69

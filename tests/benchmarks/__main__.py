@@ -39,8 +39,8 @@ def main() -> int:
         report = Report()
         say = status.update if console.is_terminal else console.log
         if ON_SERVERS & set(options.parts):
-            engine = (str(ROOT / "tests/docker/engine"), "--server")
-            subprocess.run(engine, check=True, stdout=sys.stderr)
+            engine = (sys.executable, "-m", "infra.engine", "--server")
+            subprocess.run(engine, cwd=ROOT, check=True, stdout=sys.stderr)
         for part in options.parts:
             PARTS[part](report, options.rounds, say)
     load = ", ".join(f"{part:.1f}" for part in os.getloadavg())

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from shared.generated.events import broker, command_received, publish_command_received
 from shared.generated.schemas import CommandReceived
-from shared.streams.envelope import encode
+from shared.streams.event.envelope import encode
 from tests.benchmarks.clocks import cpu_seconds
 from tests.benchmarks.findings import Report, Target
 from tests.processes import Service

@@ -7,8 +7,8 @@ from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
 
-from shared.streams.group import Group
-from shared.streams.publisher import Publisher
+from shared.streams.consume.group import Group
+from shared.streams.publish.publisher import Publisher
 from tests.chaos.dying import after, before, pass_point
 
 BEFORE_PUBLISH = "before publish"

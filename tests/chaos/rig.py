@@ -23,8 +23,8 @@ from typing import Any, Self
 
 from shared.generated.events import command_received, telegram_update
 from shared.streams import EventStream, decode
+from shared.streams.dead_letters.letters import DeadLetter
 from shared.streams.errors import NO_ROOM
-from shared.streams.letters import DeadLetter
 from tests.chaos import torn
 from tests.chaos.dying import ORDER, Order
 from tests.chaos.ledger import Found, Sent

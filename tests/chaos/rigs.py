@@ -10,8 +10,8 @@ from typing import Any
 
 from shared.generated.events import command_received
 from shared.streams import lease
-from shared.streams.graveyard import Graveyard
-from shared.streams.limits import Limits
+from shared.streams.consume.limits import Limits
+from shared.streams.dead_letters.graveyard import Graveyard
 from telegram_sim.client import Overview, SimClient
 from tests.chaos import backend_that_dies, bot_that_dies, points
 from tests.chaos.consumer_that_dies import AUDIT, mended

@@ -11,10 +11,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import shared.streams.publisher as publishing
-from shared.streams.group import Entry, Group
-from shared.streams.hand import Delivery, Hand
-from shared.streams.publisher import Publisher
+import shared.streams.publish.publisher as publishing
+from shared.streams.consume.group import Entry, Group
+from shared.streams.consume.hand import Delivery, Hand
+from shared.streams.publish.publisher import Publisher
 
 WITHOUT = "CHAOS_WITHOUT"
 

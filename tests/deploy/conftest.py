@@ -1,6 +1,7 @@
 """A test server, a simulator that it can reach, and a clone to deploy from; one for each module."""
 
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,8 @@ from tests.deploy.telegram import reachable_simulator
 @pytest.fixture(scope="session")
 def servers_can_be_made() -> None:
     """The images of the test servers and of the stack's own bases."""
-    subprocess.run((str(checkout.ROOT / "tests/docker/engine"), "--server"), check=True)
+    engine = (sys.executable, "-m", "infra.engine", "--server")
+    subprocess.run(engine, cwd=checkout.ROOT, check=True)
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.agent import lock
-from deploy.agent.guard import verdict
-from deploy.agent.journal import Journal, Switch
-from deploy.agent.layout import AgentError, Layout, write_durably
-from deploy.agent.secret_store import store
+from deploy.agent.cutover.guard import verdict
+from deploy.agent.cutover.journal import Journal, Switch
+from deploy.agent.host import lock
+from deploy.agent.host.layout import AgentError, Layout, write_durably
+from deploy.agent.host.secret_store import store
 from deploy.release.bundle import agent, archive, digest
 
 

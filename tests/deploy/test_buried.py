@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import redis
 
-from deploy.agent import buried
-from deploy.agent.buried import letters_of, order, youngest
-from deploy.agent.journal import Journal
-from deploy.agent.redis_cli import Redis
-from deploy.agent.release import Release
+from deploy.agent.cutover import buried
+from deploy.agent.cutover.buried import letters_of, order, youngest
+from deploy.agent.cutover.journal import Journal
+from deploy.agent.host.redis_cli import Redis
+from deploy.agent.host.release import Release
 from shared.keys import dead_letters_of, previous_dead_letters_of
 from tests.servers import RedisServer
 

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from deploy import backups
-from deploy.agent import names, restore
-from deploy.agent.backup import kept
-from deploy.agent.layout import AgentError, Layout
+from deploy.agent.data import restore
+from deploy.agent.data.backup import kept
+from deploy.agent.host import names
+from deploy.agent.host.layout import AgentError, Layout
 from deploy.errors import DataError
 from deploy.inventory import Host
 from deploy.remote import Remote

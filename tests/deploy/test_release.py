@@ -16,9 +16,9 @@ from deploy.inventory import Host
 from deploy.release import checkout, vault
 from deploy.release.release import Release, Sources, make_release
 from infra.stack import HostPort, load_plan
+from infra.stack.compose.secrets import contents
 from infra.stack.plan import Overlay
 from infra.stack.rendering import render
-from infra.stack.secrets import contents
 from tests.deploy.change import renamed
 
 PLAN = load_plan(checkout.ROOT / "services.yml")

@@ -10,7 +10,7 @@ import pyrage
 import pytest
 
 from deploy.release import checkout
-from infra.stack.secrets import contents
+from infra.stack.compose.secrets import contents
 from tests.deploy.leaks import Sampler, Watched, in_text, on_server
 from tests.deploy.project import Project
 from tests.deploy.server import SYSTEMD, Server, docker

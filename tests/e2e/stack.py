@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Self
 
 from infra.stack import load_plan
-from infra.stack.addresses import password_variable, stand_ins
-from infra.stack.operating import FROM_INPUT, TOOL, around_password, runs_the_tool
+from infra.stack.compose.addresses import password_variable, stand_ins
+from infra.stack.compose.operating import FROM_INPUT, TOOL, around_password, runs_the_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,8 +8,8 @@ import pytest
 
 from infra.stack import Service, load_plan
 from infra.stack.__main__ import main
-from infra.stack.secret_folder import fill
-from infra.stack.secrets import secret_files
+from infra.stack.compose.secret_folder import fill
+from infra.stack.compose.secrets import secret_files
 from shared.keys import dead_letters_of
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from infra.stack import load_plan
-from infra.stack.containers import compose_files
+from infra.stack.compose.containers import compose_files
 from infra.stack.scaffold import create
 from telegram_sim.client import SimClient
 from tests.conditions import eventually

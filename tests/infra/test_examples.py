@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from infra.stack import load_plan
-from infra.stack.containers import compose_files
+from infra.stack.compose.containers import compose_files
+from infra.stack.compose.verification import verify
 from infra.stack.examples import EXAMPLES, examples, rendered
 from infra.stack.rendering import COMPOSE
-from infra.stack.verification import verify
 from tests.infra.test_rendered import OVERLAYS, compose, needs_compose
 
 FOLDERS = examples()

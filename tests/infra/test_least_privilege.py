@@ -9,8 +9,8 @@ import pytest
 import redis
 
 from infra.stack import Plan, Service, load_plan
-from infra.stack.acl import CONNECT, rules
-from infra.stack.secrets import contents, password_of, users_file
+from infra.stack.compose.acl import CONNECT, rules
+from infra.stack.compose.secrets import contents, password_of, users_file
 from shared.keys import lease_of, marker, probe_of, replayed_of
 from shared.streams import Delivery, EventRefusedError, EventStream, Limits, StreamBroker, tidying
 from tests.servers import RedisServer

@@ -14,10 +14,10 @@ import pytest
 import yaml
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
+from infra.places.source import LOADER
 from infra.stack.__main__ import main
-from infra.stack.containers import compose_files
+from infra.stack.compose.containers import compose_files
 from infra.stack.loading import load
-from infra.stack.source import LOADER
 
 ROOT = Path(__file__).resolve().parents[2]
 DECLARATION = (ROOT / "services.yml").read_text(encoding="utf-8")

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from infra.stack import Plan, load_plan
-from infra.stack.networks import providers_of, reached
+from infra.stack.compose.networks import providers_of, reached
 
 ROOT = Path(__file__).resolve().parents[2]
 WORLD = "world"
@@ -50,8 +50,8 @@ class Stack:
         self._file.write_text(json.dumps(self._document()), encoding="utf-8")
 
     def _document(self) -> dict[str, Any]:
-        from infra.stack.containers import compose_files  # noqa: PLC0415  near its one use
-        from infra.stack.verification import document  # noqa: PLC0415
+        from infra.stack.compose.containers import compose_files  # noqa: PLC0415  near its one use
+        from infra.stack.compose.verification import document  # noqa: PLC0415
 
         rendered = document(compose_files(self.plan)["tests"])
         listeners = {

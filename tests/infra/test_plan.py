@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from infra.stack import InvalidStackError, Reference, load_plan
-from infra.stack.addresses import stand_ins
+from infra.stack.compose.addresses import stand_ins
 
 ROOT = Path(__file__).resolve().parents[2]
 

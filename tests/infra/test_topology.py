@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from infra.stack import Plan, load_plan
-from infra.stack.topology import BOX_WIDTH, PILL_WIDTH, picture
+from infra.stack.pages.topology import BOX_WIDTH, PILL_WIDTH, picture
 
 ROOT = Path(__file__).resolve().parents[2]
 SVG = "{http://www.w3.org/2000/svg}"

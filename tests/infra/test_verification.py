@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from infra.places.diagnostics import RenderingError
 from infra.stack import load_plan
-from infra.stack.compose import ComposeFile
-from infra.stack.containers import compose_files
-from infra.stack.diagnostics import RenderingError
-from infra.stack.verification import verify
+from infra.stack.compose.containers import compose_files
+from infra.stack.compose.file import ComposeFile
+from infra.stack.compose.verification import verify
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "infra/compose.prod.yml").read_text(encoding="utf-8")

@@ -1,7 +1,9 @@
 """Importing any module works anywhere: no variable is needed, no connection is opened."""
 
+import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,11 @@ for name in names:
 print(len(names))
 """
 
+SIMULATOR = (  # its rooms, from the ground up: each imports only what lies below it
+    *(("api",), ("clock", "state"), ("formatting", "updates"), ("world",), ("methods",)),
+    *(("control", "page"), ("server",)),
+)
+
 
 @pytest.mark.parametrize("package", ["shared", "tg_bot", "backend", "telegram_sim"])
 def test_every_module_imports_with_an_empty_environment(package: str) -> None:
@@ -35,7 +42,7 @@ def test_every_module_imports_with_an_empty_environment(package: str) -> None:
 
 
 def test_arrows_point_the_right_way() -> None:
-    """Packages import only what the design allows."""
+    """Packages and rooms import only what the design allows: these names and what is in them."""
     allowed = {
         "shared/src/shared": {"shared"},
         "services/tg_bot/src/tg_bot": {"tg_bot", "shared"},
@@ -43,15 +50,35 @@ def test_arrows_point_the_right_way() -> None:
         "services/telegram_sim/src/telegram_sim": {"telegram_sim"},
         "infra": {"infra", "shared.keys"},  # Redis users are given rights to these very keys
         "demo": {"demo", "infra", "telegram_sim"},
+        "deploy/agent": {"deploy.agent"},
+        "deploy/agent/host": {"deploy.agent.host"},
+        "deploy/agent/cutover": {"deploy.agent.cutover", "deploy.agent.host"},
+        "deploy/agent/data": {"deploy.agent.data", "deploy.agent.host"},
     }
+    simulator, below = "services/telegram_sim/src/telegram_sim", {"settings", "logs"}
+    allowed[f"{simulator}/client"] = {"telegram_sim.client", "telegram_sim.settings"}
+    for floor in SIMULATOR:
+        for room in floor:
+            may = {f"telegram_sim.{name}" for name in (room, *below)}
+            allowed[f"{simulator}/{room}"] = may
+        below |= set(floor)
     ours = {"shared", "tg_bot", "backend", "telegram_sim", "infra", "deploy", "demo", "tests"}
     wrong = []
     for folder, may in allowed.items():
-        for path in (ROOT / folder).rglob("*.py"):
-            for line in path.read_text(encoding="utf-8").splitlines():
-                words = line.split()
-                if len(words) > 1 and words[0] in {"import", "from"}:
-                    name = words[1].rstrip(",")
-                    if name.split(".")[0] in ours - may and name not in may:
-                        wrong.append(f"{path.relative_to(ROOT)}: {line.strip()}")
+        paths = list((ROOT / folder).rglob("*.py")) or [ROOT / f"{folder}.py"]
+        for path in paths:
+            for name in _imported(path):
+                parts = name.split(".")
+                inside = {".".join(parts[: n + 1]) for n in range(len(parts))}
+                if parts[0] in ours and not inside & may:
+                    wrong.append(f"{path.relative_to(ROOT)}: {name}")
     assert wrong == []
+
+
+def _imported(path: Path) -> Iterator[str]:
+    """Return every name that a module imports, at its top or inside: `infra.stack.load_plan`."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)

@@ -7,8 +7,8 @@ import redis.exceptions
 
 from shared.keys import beside, dead_letters_of, previous_dead_letters_of
 from shared.streams import Delivery, EventRefusedError, StreamBroker
-from shared.streams.graveyard import Graveyard
-from shared.streams.group import Group
+from shared.streams.consume.group import Group
+from shared.streams.dead_letters.graveyard import Graveyard
 from shared.streams.tidying import Tidier
 from tests.conditions import eventually
 from tests.servers import RedisServer, free_port

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shared.streams import Delivery, Limits, StreamBroker, TryLaterError
-from shared.streams.group import Group
+from shared.streams.consume.group import Group
 from tests.conditions import eventually
 from tests.servers import RedisServer
 from tests.shared.mortal_member import LIMITS

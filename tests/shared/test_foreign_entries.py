@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.dead_letters import STREAMS
 from shared.streams import Delivery, Limits, StreamBroker
-from shared.streams.letters import fields_of
+from shared.streams.dead_letters.letters import fields_of
 from tests.conditions import eventually
 from tests.servers import RedisServer
 from tests.shared.said import SAID, Said, said

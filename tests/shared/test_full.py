@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from shared.streams import Delivery, EventRefusedError, Limits, Publication, StreamBroker, room
+from shared.streams import Delivery, EventRefusedError, Limits, Publication, StreamBroker
 from shared.streams.errors import NO_ROOM
+from shared.streams.publish import room
 from tests.conditions import eventually
 from tests.servers import RedisServer
 from tests.shared.said import SAID, Said, said

@@ -10,7 +10,7 @@ from faststream.redis import RedisBroker, StreamSub
 
 from shared.keys import marker
 from shared.streams import Delivery, EventRefusedError, MalformedError, StreamBroker, decode
-from shared.streams.envelope import CloudEventsFormat, receive
+from shared.streams.event.envelope import CloudEventsFormat, receive
 from tests.conditions import eventually
 from tests.servers import RedisServer
 from tests.shared.said import SAID, Said, said

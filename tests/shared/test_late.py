@@ -9,9 +9,9 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.streams import TooLateError
-from shared.streams import publisher as publishing
-from shared.streams.envelope import encode
-from shared.streams.publisher import MARKER_LIFETIME, PUBLISH_WITHIN, Publisher
+from shared.streams.event.envelope import encode
+from shared.streams.publish import publisher as publishing
+from shared.streams.publish.publisher import MARKER_LIFETIME, PUBLISH_WITHIN, Publisher
 from tests.servers import RedisServer
 from tests.shared.said import SAID, said
 

@@ -7,7 +7,7 @@ import pytest
 from faststream.redis import RedisBroker, StreamSub
 
 from shared.streams import EventRefusedError, NotConnectedError, Publication, StreamBroker, decode
-from shared.streams.envelope import MAX_ENTRY_BYTES, CloudEventsFormat
+from shared.streams.event.envelope import MAX_ENTRY_BYTES, CloudEventsFormat
 from tests.servers import RedisServer
 from tests.shared.said import SAID, Said, said
 

@@ -9,10 +9,10 @@ from redis.asyncio import Redis
 
 from shared.keys import buried_of, marker, replayed_of
 from shared.streams import Delivery, EventRefusedError, StreamBroker
-from shared.streams.envelope import encode
-from shared.streams.graveyard import Graveyard, NotReplayableError
-from shared.streams.group import Group
-from shared.streams.letters import DeadLetter
+from shared.streams.consume.group import Group
+from shared.streams.dead_letters.graveyard import Graveyard, NotReplayableError
+from shared.streams.dead_letters.letters import DeadLetter
+from shared.streams.event.envelope import encode
 from shared.streams.tidying import Tidier
 from tests.conditions import eventually
 from tests.servers import RedisServer

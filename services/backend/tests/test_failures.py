@@ -9,8 +9,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from backend.database import UnusableDatabaseError, now, probe, wait_until_reachable
-from backend.failures import blames_data, describe, is_away, is_of_database
+from backend.failures import blames_data, is_away, is_of_database
 from backend.tables import inbox, users
+from shared.process import describe
 from tests.postgres import PostgresServer
 from tests.servers import free_port
 

@@ -17,10 +17,10 @@ from backend.retention import horizon
 from backend.tables import commands, inbox
 from shared.generated.events import Delivery, broker, command_received
 from shared.generated.schemas import CommandReceived
-from shared.streams.envelope import encode
-from shared.streams.graveyard import Graveyard
-from shared.streams.group import Group
-from shared.streams.letters import DeadLetter
+from shared.streams.consume.group import Group
+from shared.streams.dead_letters.graveyard import Graveyard
+from shared.streams.dead_letters.letters import DeadLetter
+from shared.streams.event.envelope import encode
 from tests.conditions import eventually
 from tests.processes import Service
 from tests.servers import RedisServer

@@ -12,9 +12,8 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from telegram_sim.client import SimClient
-from telegram_sim.limits import LimitSettings
-from telegram_sim.process import SimProcess
+from telegram_sim.client import SimClient, SimProcess
+from telegram_sim.world.limits import LimitSettings
 
 Call = Callable[..., Awaitable[dict[str, Any]]]
 NUMBERS = itertools.count(100_001)

@@ -8,8 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from telegram_sim.client import NoAnswerError, SimAwayError, SimClient, SimRefusedError
-from telegram_sim.process import SimProcess
+from telegram_sim.client import NoAnswerError, SimAwayError, SimClient, SimProcess, SimRefusedError
 
 Post = Callable[[str, Any], Awaitable[tuple[int, dict[str, Any]]]]
 

@@ -9,14 +9,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-from telegram_sim.client import SimClient
-from telegram_sim.faults import KINDS
+from telegram_sim.client import SimClient, SimProcess
 from telegram_sim.methods import METHODS
-from telegram_sim.process import SimProcess
-from telegram_sim.server import application
+from telegram_sim.server.application import application
 from telegram_sim.settings import Settings
-from telegram_sim.simulator import Simulator
 from telegram_sim.state import State
+from telegram_sim.world.faults import KINDS
+from telegram_sim.world.simulator import Simulator
 
 Call = Callable[..., Awaitable[dict[str, Any]]]
 README = (Path(__file__).parents[1] / "README.md").read_text()

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from telegram_sim.api.errors import BadRequestError
 from telegram_sim.client import SimClient
-from telegram_sim.errors import BadRequestError
 from telegram_sim.formatting import Formatted, parse_html, parse_markdown, parse_markdown_v2
-from telegram_sim.text import utf16_length
+from telegram_sim.formatting.entities import utf16_length
 
 Parser = Callable[[str], Formatted]
 Place = tuple[str, int, int]

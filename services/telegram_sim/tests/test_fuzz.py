@@ -12,12 +12,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from telegram_sim.client import SimProcess
 from telegram_sim.methods import METHODS
-from telegram_sim.process import SimProcess
-from telegram_sim.server import application
+from telegram_sim.server.application import application
 from telegram_sim.settings import Settings
-from telegram_sim.simulator import Simulator
 from telegram_sim.state import State
+from telegram_sim.world.simulator import Simulator
 
 TOKEN = "777:" + "x" * 35
 USER = 7

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from telegram_sim.client import SimClient
-from telegram_sim.process import SimProcess
+from telegram_sim.client import SimClient, SimProcess
 
 Call = Callable[..., Awaitable[dict[str, Any]]]
 

@@ -6,8 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from telegram_sim.client import SimClient
-from telegram_sim.process import SimProcess
+from telegram_sim.client import SimClient, SimProcess
 
 Call = Callable[..., Awaitable[dict[str, Any]]]
 ADA = {"id": 7, "first_name": "Ada", "last_name": "Lovelace", "username": "ada"}

@@ -11,8 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from telegram_sim.client import SimClient
-from telegram_sim.process import SimProcess
+from telegram_sim.client import SimClient, SimProcess
 
 Send = Callable[..., Awaitable[tuple[int, dict[str, Any]]]]
 PAGE = "https://evil.example"

@@ -10,8 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from telegram_sim.client import SimAwayError, SimClient, SimRefusedError
-from telegram_sim.process import SimProcess
+from telegram_sim.client import SimAwayError, SimClient, SimProcess, SimRefusedError
 
 TOKEN = "123456:" + "x" * 35
 

@@ -10,8 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from telegram_sim.client import SimAwayError, SimClient
-from telegram_sim.process import SimProcess
+from telegram_sim.client import SimAwayError, SimClient, SimProcess
 
 
 @pytest.fixture

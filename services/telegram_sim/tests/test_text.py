@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from telegram_sim.text import find_entities, trimmed, utf16_length
+from telegram_sim.formatting.entities import find_entities, trimmed, utf16_length
 
 
 def found(text: str) -> list[tuple[str, str]]:

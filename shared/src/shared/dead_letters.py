@@ -18,10 +18,10 @@ from redis.exceptions import RedisError, ResponseError
 
 from shared.generated import events
 from shared.settings import SettingsError, exit_with, load_settings
-from shared.streams.denial import denies
-from shared.streams.envelope import EventStream
-from shared.streams.graveyard import BuriedLetter, Graveyard, NotReplayableError
-from shared.streams.letters import fields_of
+from shared.streams.dead_letters.graveyard import BuriedLetter, Graveyard, NotReplayableError
+from shared.streams.dead_letters.letters import fields_of
+from shared.streams.event.envelope import EventStream
+from shared.streams.server.denial import denies
 
 STREAMS: dict[str, EventStream[Any]] = {
     value.name: value for value in vars(events).values() if isinstance(value, EventStream)

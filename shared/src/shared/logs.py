@@ -8,12 +8,19 @@ import logging
 import sys
 from collections.abc import MutableMapping
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import structlog
+from pydantic import BaseModel, SecretStr
 
-FORMATS = ("json", "console")
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-QUIET = {"httpx": "WARNING", "httpcore": "WARNING", "telegram": "INFO", "aiosqlite": "INFO"}
+QUIET = {
+    "aiosqlite": "INFO",
+    "alembic": "WARNING",
+    "httpcore": "WARNING",
+    "httpx": "WARNING",
+    "telegram": "INFO",
+    "uvicorn": "WARNING",
+}
 """Libraries that say too much, and the least level at which they are heard."""
 
 _hidden: set[str] = set()
@@ -23,6 +30,17 @@ def hide(secret: str) -> None:
     """Replace this text by *** wherever a line holds it: a token stands in every Bot API URL."""
     if secret:
         _hidden.add(secret)
+
+
+def hide_secrets(settings: BaseModel) -> None:
+    """Hide every secret of a service's settings, and the password in each of their addresses."""
+    for _, value in settings:
+        if isinstance(value, SecretStr):
+            hide(value.get_secret_value())
+        elif isinstance(value, str) and "://" in value:
+            password = urlsplit(value).password or ""
+            hide(password)
+            hide(unquote(password))
 
 
 def configure_logging(service: str, *, level: str = "INFO", format: str = "console") -> None:  # noqa: A002 — the setting's name

@@ -8,11 +8,53 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Annotated, Literal, NoReturn, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 M = TypeVar("M", bound=BaseModel)
+
+
+def _address(*schemes: str, write: str) -> AfterValidator:
+    """Return what holds an address to its schemes; a slip must not wait until something connects.
+
+    Args:
+        schemes: how it may begin.
+        write: what to write instead of one that is none.
+    """
+
+    def check(url: str) -> str:
+        try:
+            usable = url.startswith(schemes) and urlsplit(url).port != 0
+        except ValueError:  # a port that is no number
+            usable = False
+        if not usable:
+            raise ValueError(f"write {write}")
+        return url
+
+    return AfterValidator(check)
+
+
+RedisUrl = Annotated[
+    str,
+    _address(
+        *("redis://", "rediss://", "unix://"),
+        write="redis://host:port, rediss://host:port or unix:///path",
+    ),
+]
+DatabaseUrl = Annotated[
+    str,
+    _address(
+        *("postgresql+asyncpg://", "sqlite+aiosqlite:///"),
+        write="postgresql+asyncpg://user:password@host/name or sqlite+aiosqlite:///path",
+    ),
+]
+Port = Annotated[int, Field(ge=0, le=65535)]
+"""A port to listen on; 0 takes a free one."""
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+LogFormat = Literal["json", "console"]
+"""`json` for containers, `console` for people."""
 
 
 class SettingsError(Exception):
@@ -62,12 +104,12 @@ def _read(name: str, environ: Mapping[str, str]) -> str:
 def _explain(error: ValidationError) -> str:
     """Return one line that names every variable at fault, without any value."""
     missing, wrong = [], []
-    for found in error.errors(include_input=False, include_url=False, include_context=False):
-        name = ".".join(map(str, found["loc"])).upper()
-        if found["type"] == "missing":
+    for fault in error.errors(include_input=False, include_url=False, include_context=False):
+        name = ".".join(map(str, fault["loc"])).upper()
+        if fault["type"] == "missing":
             missing.append(name)
         else:
-            wrong.append(f"{name} is wrong: {found['msg'].removeprefix('Value error, ')}")
+            wrong.append(f"{name} is wrong: {fault['msg'].removeprefix('Value error, ')}")
     if missing:
         verb = "is" if len(missing) == 1 else "are"
         names = " and ".join(missing)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from shared.streams.letters import DeadLetter
+from shared.streams.dead_letters.letters import DeadLetter
 from tests.chaos.histories.world import BYSTANDER, GROUPS, LIMITS, STREAM, World, key_of
 
 

@@ -111,21 +111,21 @@ def shifted(file: Path) -> Iterator[None]:
 @contextmanager
 def production_reads(clock: Clock) -> Iterator[None]:
     """Let the modules of `shared.streams` read this clock."""
-    for found in pkgutil.iter_modules(shared.streams.__path__):
-        importlib.import_module(f"shared.streams.{found.name}")
+    for module in pkgutil.walk_packages(shared.streams.__path__, "shared.streams."):
+        importlib.import_module(module.name)
     replaced: list[tuple[Any, str, Any]] = []
-    for name, module in list(sys.modules.items()):
+    for name, loaded in list(sys.modules.items()):
         if not name.startswith("shared."):
             continue
         for attribute, by in (("time", clock.time), ("monotonic", clock.monotonic)):
-            if getattr(module, attribute, None) is getattr(time, attribute):
-                replaced.append((module, attribute, getattr(module, attribute)))
-                setattr(module, attribute, by)
+            if getattr(loaded, attribute, None) is getattr(time, attribute):
+                replaced.append((loaded, attribute, getattr(loaded, attribute)))
+                setattr(loaded, attribute, by)
     try:
         yield
     finally:
-        for module, attribute, original in replaced:
-            setattr(module, attribute, original)
+        for changed, attribute, original in replaced:
+            setattr(changed, attribute, original)
 
 
 class LoopWithClock(asyncio.SelectorEventLoop):

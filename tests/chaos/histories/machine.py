@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from pydantic_core import to_json
 
-from shared.streams.envelope import FIELD_BYTES
+from shared.streams.event.envelope import FIELD_BYTES
 from tests.chaos.histories.claims import broken, broken_at_the_end
 from tests.chaos.histories.clock import ServerWithClock
 from tests.chaos.histories.process import HELD, LOST, REFUSED

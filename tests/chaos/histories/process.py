@@ -13,7 +13,7 @@ from typing import Any
 from redis.asyncio import Connection
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-import shared.streams.connection as connecting
+import shared.streams.server.connection as connecting
 from tests.chaos.histories.clock import Clock, LoopWithClock
 
 LOST, REFUSED, HELD = "reply lost", "not sent", "held back"

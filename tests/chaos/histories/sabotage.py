@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-import shared.streams.graveyard as graveyards
-import shared.streams.publisher as publishing
-from shared.streams.graveyard import Graveyard
-from shared.streams.hand import Hand
-from shared.streams.scripts import load_script
+import shared.streams.dead_letters.graveyard as graveyards
+import shared.streams.publish.publisher as publishing
+from shared.streams.consume.hand import Hand
+from shared.streams.dead_letters.graveyard import Graveyard
+from shared.streams.server.scripts import load_script
 
 
 def handling_alone(patch: pytest.MonkeyPatch) -> None:

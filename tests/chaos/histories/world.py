@@ -25,9 +25,9 @@ from shared.streams import (
     StreamError,
     TryLaterError,
 )
-from shared.streams.envelope import FIELD_BYTES
-from shared.streams.graveyard import Graveyard, NotReplayableError
-from shared.streams.letters import DeadLetter
+from shared.streams.dead_letters.graveyard import Graveyard, NotReplayableError
+from shared.streams.dead_letters.letters import DeadLetter
+from shared.streams.event.envelope import FIELD_BYTES
 from tests.chaos.histories.clock import ServerWithClock
 from tests.chaos.histories.process import Process
 

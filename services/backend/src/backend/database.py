@@ -1,21 +1,18 @@
 """The database: PostgreSQL or SQLite behind one engine."""
 
-import asyncio
 import json
-import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-import structlog
 from sqlalchemy import Column, Table, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from backend.failures import describe, is_away, is_of_database
-
-log = structlog.get_logger(__name__)
+from backend.failures import is_away, is_of_database
+from shared.process import Backoff, Outage, describe, until_it_works
+from shared.settings import SettingsError
 
 CONNECT_TIMEOUT = 5.0
 """Seconds for one try to connect, and for a connection of the pool to become free."""
@@ -27,7 +24,7 @@ LAST_RETRY = 5.0
 """Seconds between two tries to reach the database, at most."""
 
 
-class UnusableDatabaseError(Exception):
+class UnusableDatabaseError(SettingsError):
     """The database answers, and says that it will never do; the text is for the operator."""
 
 
@@ -52,23 +49,8 @@ def make_engine(url: str, *, statement_timeout: float | None = STATEMENT_TIMEOUT
 
 async def patiently(work: Callable[[], Awaitable[None]]) -> None:
     """Do some work on a database; while that is away, back off, say why, and do it again."""
-    delay, said = 0.1, ""
-    while True:
-        try:
-            await work()
-        except Exception as error:
-            if not is_away(error):
-                raise
-            reason = describe(error)
-            if reason != said:
-                log.warning("waiting for the database", reason=reason)
-                said = reason
-            await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 — jitter, no secret
-            delay = min(LAST_RETRY, delay * 2)
-        else:
-            if said:
-                log.info("the database answers")
-            return
+    outage = Outage("waiting for the database", "the database answers")
+    await until_it_works(work, outage, is_away, backoff=Backoff(0.1, LAST_RETRY))
 
 
 async def wait_until_reachable(engine: AsyncEngine) -> None:

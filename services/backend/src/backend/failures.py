@@ -50,13 +50,6 @@ def is_of_database(error: BaseException) -> bool:
     return any(getattr(cause, "sqlstate", None) is not None for cause in _causes(error))
 
 
-def describe(error: BaseException) -> str:
-    """Return an error in one line, without the statement and its values."""
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    first = str(cause).partition("\n")[0]
-    return f"{type(cause).__name__}: {first}" if first else type(cause).__name__
-
-
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """Yield an error and those inside it, as SQLAlchemy and its drivers wrap them."""
     seen: BaseException | None = error

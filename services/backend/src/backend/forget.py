@@ -14,9 +14,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from backend.database import make_engine
-from backend.failures import describe
 from backend.settings import Settings
 from backend.tables import commands, inbox
+from shared.process import describe
 from shared.settings import SettingsError, exit_with, load_settings
 
 

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from backend.database import probe
-from backend.failures import describe
 from shared.generated.events import Consumer, broker
+from shared.process import describe
 
 PROBE_TIMEOUT = 2.0
 """Seconds that one check may take."""

@@ -17,9 +17,10 @@ from sqlalchemy import delete, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from backend.database import insert_new, now
-from backend.failures import blames_data, describe, is_of_database
+from backend.failures import blames_data, is_of_database
 from backend.tables import inbox
 from shared.generated.events import Delivery, TryLaterError
+from shared.process import describe
 
 log = structlog.get_logger(__name__)
 

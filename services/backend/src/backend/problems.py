@@ -11,8 +11,9 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from backend.failures import describe, is_away
+from backend.failures import is_away
 from shared.generated.schemas import Fault, Problem
+from shared.process import describe
 
 log = structlog.get_logger(__name__)
 

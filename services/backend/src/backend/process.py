@@ -1,12 +1,9 @@
 """One backend process from start to end: migrate, serve and consume, drain."""
 
 import asyncio
-import signal
 import socket
-from collections.abc import Coroutine
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 import structlog
 import uvicorn
@@ -17,6 +14,7 @@ from backend.app import create_app
 from backend.database import make_engine, patiently, wait_until_reachable
 from backend.settings import Settings
 from shared.generated.events import broker
+from shared.process import ListenError, unless_stopped
 
 log = structlog.get_logger(__name__)
 
@@ -27,50 +25,21 @@ MOST_CONNECTIONS = 500
 """Connections at a time; further requests are answered 503, so that files and memory last."""
 
 
-class ListenError(Exception):
-    """The API's address is taken or not ours; the text is for the operator."""
-
-
-async def run(settings: Settings) -> None:
-    """Run the backend until SIGTERM or SIGINT; returning means that everything was drained.
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Run the backend until it is to stop; returning means that everything was drained.
 
     Raises:
         UnusableDatabaseError: The database refuses us for good.
         ListenError: Something else has the port.
         ConsumerStoppedError: The subscriber ended although nobody asked it to.
     """
-    stop = _stop_signal()
     engine = make_engine(settings.database_url)
     try:
-        if await _finished(_prepare(engine, settings), stop):
+        if await unless_stopped(stop, _prepare(engine, settings)):
             await _serve(engine, settings, stop)
     finally:
         await broker.close()
         await engine.dispose()
-    log.info("stopped")
-
-
-def _stop_signal() -> asyncio.Event:
-    # Uvicorn puts handlers of its own over these while it serves, and raises the signal again when
-    # it has drained; the loop hears of it either way.
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop.set)
-    return stop
-
-
-async def _finished(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
-    """Do some work unless told to stop before it is done; say whether it was done."""
-    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
-    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if not working.done():
-        working.cancel()
-    with suppress(asyncio.CancelledError):
-        await working
-        return True
-    return False
 
 
 async def _prepare(engine: AsyncEngine, settings: Settings) -> None:
@@ -80,6 +49,8 @@ async def _prepare(engine: AsyncEngine, settings: Settings) -> None:
 
 async def _serve(engine: AsyncEngine, settings: Settings, stop: asyncio.Event) -> None:
     """Serve and consume side by side until one of them ends or a signal comes."""
+    # Uvicorn puts handlers of its own over those of the signals while it serves, and raises the
+    # signal again when it has drained; `stop` hears of it either way.
     listener = _listen(settings.http_host, settings.http_port)
     server = uvicorn.Server(
         uvicorn.Config(

@@ -5,7 +5,6 @@ not finished with. So an inbox row that is older than every entry has done its w
 """
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
@@ -13,6 +12,7 @@ import structlog
 
 from backend.database import now
 from shared.generated.events import broker, command_received
+from shared.process import jitter
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ async def forget_finished(forget: Forget) -> None:
         else:
             if forgotten:
                 log.info("inbox tidied", forgotten=forgotten)
-        await asyncio.sleep(EVERY * random.uniform(0.8, 1.2))  # noqa: S311 — jitter, no secret
+        await asyncio.sleep(EVERY * jitter())
 
 
 async def horizon() -> datetime:

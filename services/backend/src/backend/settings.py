@@ -1,34 +1,10 @@
 """What the backend reads from its environment."""
 
-from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from typing import Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
-DATABASES = ("postgresql+asyncpg://", "sqlite+aiosqlite:///")
-REDISES = ("redis://", "rediss://", "unix://")
-
-
-def _async_database(url: str) -> str:
-    if url.startswith(DATABASES) and _has_a_port_or_none(url):
-        return url
-    raise ValueError(
-        "write postgresql+asyncpg://user:password@host/name or sqlite+aiosqlite:///path"
-    )
-
-
-def _redis(url: str) -> str:
-    if url.startswith(REDISES) and _has_a_port_or_none(url):
-        return url
-    raise ValueError("write redis://host:port, rediss://host:port or unix:///path")
-
-
-def _has_a_port_or_none(url: str) -> bool:
-    """Say whether the address is one; a slip must not wait until something connects."""
-    try:
-        return urlsplit(url).port != 0
-    except ValueError:
-        return False
+from shared.settings import DatabaseUrl, LogFormat, LogLevel, Port, RedisUrl
 
 
 class Settings(BaseModel):
@@ -46,10 +22,10 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    database_url: Annotated[str, AfterValidator(_async_database)]
-    redis_url: Annotated[str, AfterValidator(_redis)]
+    database_url: DatabaseUrl
+    redis_url: RedisUrl
     http_host: str = "127.0.0.1"
-    http_port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    http_port: Port = 8000
     debug_endpoints: Literal["on", "off"] = "on"
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    log_format: Literal["json", "console"] = "console"
+    log_level: LogLevel = "INFO"
+    log_format: LogFormat = "console"

@@ -5,7 +5,7 @@ import os
 import sys
 
 from telegram_sim.logs import start_logs
-from telegram_sim.server import ListenError, serve
+from telegram_sim.server.application import ListenError, serve
 from telegram_sim.settings import SettingsError, UsageError, read_settings
 from telegram_sim.state import StateError
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
-from telegram_sim.serial import decode, encode
+from telegram_sim.api.serial import decode, encode
 
 # A statement and its values; what names a row; what reads a row when it is to be written.
 Change = tuple[str, tuple[Any, ...]]

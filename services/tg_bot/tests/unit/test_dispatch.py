@@ -125,7 +125,7 @@ async def test_who_cannot_be_kept_is_not_told_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A full Redis keeps the reason alone: the sender has to write again, and hears that."""
-    monkeypatch.setattr("shared.streams.room.PATIENCE", 0.3)
+    monkeypatch.setattr("shared.streams.publish.room.PATIENCE", 0.3)
     application.add_handler(TypeHandler(Update, fail), group=-1)
     redis_server.client().config_set("maxmemory", 1)
     await handle(application, {"update_id": 1, "message": MESSAGE}, "42:1")

@@ -4,8 +4,9 @@ What the generated code in `shared.generated.events` calls; services import from
 """
 
 from shared.streams.broker import StreamBroker
-from shared.streams.consumer import Consumer, ConsumerState
-from shared.streams.envelope import EventStream, MalformedError, decode
+from shared.streams.consume.consumer import Consumer, ConsumerState
+from shared.streams.consume.hand import Delivery, Handler
+from shared.streams.consume.limits import Limits
 from shared.streams.errors import (
     ConsumerStoppedError,
     EventRefusedError,
@@ -14,10 +15,9 @@ from shared.streams.errors import (
     TooLateError,
     TryLaterError,
 )
-from shared.streams.hand import Delivery, Handler
+from shared.streams.event.envelope import EventStream, MalformedError, decode
 from shared.streams.lease import Lease
-from shared.streams.limits import Limits
-from shared.streams.outcomes import Publication
+from shared.streams.publish.outcomes import Publication
 
 __all__ = [
     "Consumer",

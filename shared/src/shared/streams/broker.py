@@ -22,10 +22,13 @@ from shared.keys import (
     probe_of,
     replayed_of,
 )
-from shared.streams.bulk import publish_all, raw_of
-from shared.streams.connection import ConnectionState
-from shared.streams.consumer import Consumer
-from shared.streams.envelope import (
+from shared.process import Backoff
+from shared.streams.consume.consumer import Consumer
+from shared.streams.consume.hand import Handler
+from shared.streams.consume.limits import Limits
+from shared.streams.consume.turns import Turns
+from shared.streams.errors import ConsumerStoppedError, EventRefusedError, NotConnectedError
+from shared.streams.event.envelope import (
     MAX_ID_LENGTH,
     CloudEventsFormat,
     EventStream,
@@ -33,17 +36,15 @@ from shared.streams.envelope import (
     encode,
     is_attribute,
 )
-from shared.streams.errors import ConsumerStoppedError, EventRefusedError, NotConnectedError
-from shared.streams.hand import Handler
 from shared.streams.lease import Lease
-from shared.streams.limits import Limits
-from shared.streams.memory import Memory, memory_of
-from shared.streams.outcomes import Publication
-from shared.streams.publisher import Publisher
-from shared.streams.retry import UNKNOWN, Backoff, Outage
-from shared.streams.scripts import load_script
+from shared.streams.publish.bulk import publish_all, raw_of
+from shared.streams.publish.outcomes import Publication
+from shared.streams.publish.publisher import Publisher
+from shared.streams.retry import UNKNOWN, RedisOutage
+from shared.streams.server.connection import ConnectionState
+from shared.streams.server.memory import Memory, memory_of
+from shared.streams.server.scripts import load_script
 from shared.streams.tidying import Tidier
-from shared.streams.turns import Turns
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -72,7 +73,7 @@ class StreamBroker(RedisBroker):
         self._tidier: Tidier | None = None
         self._consumers: list[Consumer[Any]] = []
         self._running: list[asyncio.Task[None]] = []
-        self._probing = Outage("probe")
+        self._probing = RedisOutage("probe")
         super().__init__(message_format=CloudEventsFormat)
 
     def _make_connection_state(
@@ -131,7 +132,7 @@ class StreamBroker(RedisBroker):
         """Drain and disconnect; the broker can be connected again."""
         await self.stop()
 
-    async def probe(self, stream: EventStream[Any], outage: Outage | None = None) -> bool:
+    async def probe(self, stream: EventStream[Any], outage: RedisOutage | None = None) -> bool:
         """Whether the server takes a write beside this stream, and will take more of them.
 
         One that is nearly full takes this small one and refuses the next batch: it counts as full.
@@ -157,13 +158,13 @@ class StreamBroker(RedisBroker):
         """
         await self.connect()
         self._publisher_to(stream)
-        outage = Outage("start")
+        outage = RedisOutage("start")
         for delay in iter(Backoff().next, None):
             if await self._write(stream, outage) is not None:
                 return
             await asyncio.sleep(delay)
 
-    async def _write(self, stream: EventStream[Any], outage: Outage) -> Memory | None:
+    async def _write(self, stream: EventStream[Any], outage: RedisOutage) -> Memory | None:
         """Write something small, and return the server's memory; None where it does not answer."""
         client = await self.connect()
         try:

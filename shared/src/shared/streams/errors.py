@@ -11,8 +11,10 @@
 Redis being away is no error here: a publish waits, a consumer backs off, both go on when it is
 back. Redis being full is waited for as well, but not for long. An error from Redis means "unknown",
 never "not written". Redis refusing its user is none either: it ends the process
-(`shared.streams.denial`).
+(`shared.streams.server.denial`).
 """
+
+from shared.process import ProcessError
 
 
 class StreamError(Exception):
@@ -58,8 +60,10 @@ class TooLateError(StreamError):
         self.event_id = event_id
 
 
-class ConsumerStoppedError(StreamError):
+class ConsumerStoppedError(StreamError, ProcessError):
     """A consumer ended although nobody asked it to; the process should exit non-zero."""
+
+    event = "the subscriber stopped by itself"
 
 
 class TryLaterError(Exception):

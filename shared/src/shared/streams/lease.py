@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from shared.keys import lease_of
-from shared.streams.retry import UNKNOWN, Outage, check_cancelled
-from shared.streams.scripts import load_script
+from shared.process import check_cancelled
+from shared.streams.retry import UNKNOWN, RedisOutage
+from shared.streams.server.scripts import load_script
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -51,7 +52,7 @@ class Lease:
         self._lost = asyncio.Event()
         self._lost.set()
         self._contending: asyncio.Task[None] | None = None
-        self._outage = Outage("lease")
+        self._outage = RedisOutage("lease")
 
     @property
     def held(self) -> bool:

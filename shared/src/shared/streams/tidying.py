@@ -5,7 +5,6 @@ have theirs: what one has done, the next finds done.
 """
 
 import asyncio
-import random
 from contextlib import suppress
 from time import monotonic, time
 from typing import TYPE_CHECKING
@@ -13,9 +12,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from shared.keys import buried_of, dead_letters_of, replayed_of
-from shared.streams.memory import PRESSURE, memory_of
-from shared.streams.retry import UNKNOWN, check_cancelled, describe
-from shared.streams.scripts import load_script
+from shared.process import check_cancelled, describe, jitter
+from shared.streams.retry import UNKNOWN
+from shared.streams.server.memory import PRESSURE, memory_of
+from shared.streams.server.scripts import load_script
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -93,7 +93,7 @@ class Tidier:
             except UNKNOWN as error:
                 log.debug("tidying put off", reason=describe(error))
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._new.wait(), LOOK_EVERY * _jitter())
+                await asyncio.wait_for(self._new.wait(), LOOK_EVERY * jitter())
 
     async def _round(self) -> None:
         """Trim each stream whose time has come, or all of them where memory runs short."""
@@ -105,10 +105,6 @@ class Tidier:
 
     async def _trim(self, stream: str, retention: float) -> None:
         trimmed, forgotten = await self.tidy(stream, retention)
-        self._due[stream] = monotonic() + EVERY * _jitter()
+        self._due[stream] = monotonic() + EVERY * jitter()
         if trimmed or forgotten:
             log.info("stream tidied", stream=stream, trimmed=trimmed, consumers=forgotten)
-
-
-def _jitter() -> float:
-    return random.uniform(0.8, 1.2)  # noqa: S311 — so that processes take turns, no secret

@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from telegram_sim.api.serial import Json, encode
 from telegram_sim.control.chats import ChatRequests
 from telegram_sim.control.fields import Fields, RequestError
 from telegram_sim.control.machine import MachineRequests
 from telegram_sim.control.routes import Handler
-from telegram_sim.people import PeopleError
-from telegram_sim.serial import Json, encode
-from telegram_sim.simulator import Simulator
 from telegram_sim.state import StateError
+from telegram_sim.world.people import PeopleError
+from telegram_sim.world.simulator import Simulator
 
 CONTROL = "/sim/"
 """How the path of every control request begins."""

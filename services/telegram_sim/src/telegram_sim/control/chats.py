@@ -3,14 +3,14 @@
 import asyncio
 from typing import Any
 
-from telegram_sim.bots import Bot
-from telegram_sim.chats import GROUP, PRIVATE, Chat, Message
+from telegram_sim.api.serial import Json, decode
 from telegram_sim.control.fields import Fields, RequestError
 from telegram_sim.control.readings import read_user, read_writing, read_writings
 from telegram_sim.control.routes import Routes
-from telegram_sim.people import Written, block, edit, inject, open_chat, press, write
-from telegram_sim.serial import Json, decode
-from telegram_sim.simulator import Simulator
+from telegram_sim.world.bots import Bot
+from telegram_sim.world.chats import GROUP, PRIVATE, Chat, Message
+from telegram_sim.world.people import Written, block, edit, inject, open_chat, press, write
+from telegram_sim.world.simulator import Simulator
 
 LONGEST_WAIT = 600.0
 WRITINGS_AT_ONCE = 500

@@ -5,10 +5,10 @@ from typing import Any, overload
 
 from aiohttp import web
 
-from telegram_sim.bots import Bot
-from telegram_sim.errors import UnauthorizedError
-from telegram_sim.serial import Json, decode
-from telegram_sim.simulator import Simulator
+from telegram_sim.api.errors import UnauthorizedError
+from telegram_sim.api.serial import Json, decode
+from telegram_sim.world.bots import Bot
+from telegram_sim.world.simulator import Simulator
 
 MISSING = object()
 JSON = "application/json"

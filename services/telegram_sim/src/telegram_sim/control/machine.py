@@ -3,10 +3,10 @@
 from typing import Any
 
 from telegram_sim.control.fields import Fields, RequestError
+from telegram_sim.control.overview import overview
 from telegram_sim.control.readings import read_fault, read_limits
 from telegram_sim.control.routes import Routes
-from telegram_sim.overview import overview
-from telegram_sim.simulator import Simulator
+from telegram_sim.world.simulator import Simulator
 
 
 class MachineRequests:

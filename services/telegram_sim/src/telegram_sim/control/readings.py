@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from typing import Any
 
-from telegram_sim.chats import CHAT_TYPES
+from telegram_sim.api.serial import Json
 from telegram_sim.clock import Clock
 from telegram_sim.control.fields import MISSING, Fields, RequestError
-from telegram_sim.faults import EVERY_METHOD, KINDS, Fault
-from telegram_sim.limits import LimitSettings
 from telegram_sim.methods import METHODS
-from telegram_sim.people import Writing
-from telegram_sim.serial import Json
+from telegram_sim.world.chats import CHAT_TYPES
+from telegram_sim.world.faults import EVERY_METHOD, KINDS, Fault
+from telegram_sim.world.limits import LimitSettings
+from telegram_sim.world.people import Writing
 
 DEFAULT_USER = 1001
 USER_FIELDS = ("id", "first_name", "last_name", "username", "language_code", "is_premium")

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from telegram_sim.errors import BadRequestError
-from telegram_sim.text import Entity, trimmed, utf16_length
+from telegram_sim.api.errors import BadRequestError
+from telegram_sim.formatting.entities import Entity, trimmed, utf16_length
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Methods about the bot itself."""
 
+from telegram_sim.api.serial import encode
 from telegram_sim.methods.call import TRUE, Call, Result
-from telegram_sim.serial import encode
 
 LOGGED_OUT_FOR = 600
 
@@ -27,7 +27,7 @@ async def log_out(call: Call) -> Result:
     """Log the bot out: its updates and its webhook go, and for ten minutes it is refused."""
     bot, clock = call.bot, call.simulator.clock
     bot.polling.stop_waiting(None)
-    await call.simulator.webhooks.set(bot, None)
+    await call.simulator.deliveries.set(bot, None)
     bot.updates.keep_last(0)
     bot.profile.logged_out_until = clock.now() + LOGGED_OUT_FOR
     bot.changed()

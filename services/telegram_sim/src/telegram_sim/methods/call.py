@@ -3,11 +3,11 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from telegram_sim.bots import Bot
-from telegram_sim.overlaps import Peer
-from telegram_sim.parameters import Parameters
-from telegram_sim.serial import encode
-from telegram_sim.simulator import Simulator
+from telegram_sim.api.parameters import Parameters
+from telegram_sim.api.serial import encode
+from telegram_sim.updates.overlaps import Peer
+from telegram_sim.world.bots import Bot
+from telegram_sim.world.simulator import Simulator
 
 
 @dataclass(frozen=True, slots=True)

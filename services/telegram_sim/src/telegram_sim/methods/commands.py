@@ -3,9 +3,9 @@
 import re
 from typing import Any
 
-from telegram_sim.errors import BadRequestError
+from telegram_sim.api.errors import BadRequestError
+from telegram_sim.api.serial import Json, encode
 from telegram_sim.methods.call import TRUE, Call, Result
-from telegram_sim.serial import Json, encode
 
 MOST_COMMANDS = 100
 LONGEST_COMMAND = 32

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from telegram_sim.chats import CHANNEL, PRIVATE, Chat, Message
-from telegram_sim.errors import BadRequestError, FloodError, ForbiddenError
-from telegram_sim.markup import read_markup
+from telegram_sim.api.errors import BadRequestError, FloodError, ForbiddenError
+from telegram_sim.api.serial import Json, encode
 from telegram_sim.methods.call import TRUE, Call, Result
-from telegram_sim.serial import Json, encode
-from telegram_sim.texts import read_text
+from telegram_sim.methods.markup import read_markup
+from telegram_sim.methods.text import read_text
+from telegram_sim.world.chats import CHANNEL, PRIVATE, Chat, Message
 
 LATEST_DELETION = 48 * 3600
 ACTIONS = frozenset(

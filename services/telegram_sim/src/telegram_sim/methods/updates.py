@@ -6,12 +6,12 @@ import socket
 import ssl
 from urllib.parse import urlsplit
 
-from telegram_sim.bots import KINDS, UNASKED_KINDS, WebhookSettings
-from telegram_sim.errors import BadRequestError
+from telegram_sim.api.errors import BadRequestError
+from telegram_sim.api.serial import Json, decode, encode
 from telegram_sim.methods.call import TRUE, Call, Result
-from telegram_sim.polling import LONGEST_POLL, MOST_UPDATES
-from telegram_sim.serial import Json, decode, encode
-from telegram_sim.webhook import verification
+from telegram_sim.updates.polling import LONGEST_POLL, MOST_UPDATES
+from telegram_sim.updates.webhook import WebhookSettings, verification
+from telegram_sim.world.bots import KINDS, UNASKED_KINDS
 
 LONGEST_SECRET = 256
 SECRET = re.compile(r"[A-Za-z0-9_-]*")
@@ -39,20 +39,20 @@ async def set_webhook(call: Call) -> Result:
     """Send the bot's updates to a URL; an empty one makes the bot poll."""
     if not call.parameters.text("url"):
         return await delete_webhook(call)
-    bot, webhooks = call.bot, call.simulator.webhooks
+    bot, deliveries = call.bot, call.simulator.deliveries
     drop = call.parameters.flag("drop_pending_updates")
     settings = _webhook_settings(call)
     unchanged = settings == bot.profile.webhook and not settings.certificate and not drop
     if not unchanged:
         await _check_webhook(settings)
         bot.polling.stop_waiting()
-        await webhooks.set(bot, None)
+        await deliveries.set(bot, None)
         if drop:
             bot.updates.keep_last(0)
     choose_kinds(call)
     if unchanged:
         return Result(TRUE.body, "Webhook is already set")
-    await webhooks.set(bot, settings)
+    await deliveries.set(bot, settings)
     return Result(TRUE.body, "Webhook was set")
 
 
@@ -60,7 +60,7 @@ async def delete_webhook(call: Call) -> Result:
     """Make the bot poll."""
     had_one = call.bot.profile.webhook is not None
     if had_one:
-        await call.simulator.webhooks.set(call.bot, None)
+        await call.simulator.deliveries.set(call.bot, None)
     if call.parameters.flag("drop_pending_updates"):
         call.bot.updates.keep_last(0)
         call.bot.changed()
@@ -70,7 +70,7 @@ async def delete_webhook(call: Call) -> Result:
 async def get_webhook_info(call: Call) -> Result:
     """Return where the bot's updates go and how many wait."""
     bot = call.bot
-    settings, webhook = bot.profile.webhook, call.simulator.webhooks.get(bot)
+    settings, webhook = bot.profile.webhook, call.simulator.deliveries.get(bot)
     bot.updates.drop_expired()
     about: Json = {
         "url": settings.url if settings else "",

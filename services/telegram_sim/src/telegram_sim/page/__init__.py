@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from aiohttp import web
 
-from telegram_sim.simulator import Simulator
+from telegram_sim.world.simulator import Simulator
 
 ASSETS = {
     "/": ("index.html", "text/html"),

@@ -1,0 +1,1 @@
+"""One release in place of another: switched, proven and committed, or undone."""

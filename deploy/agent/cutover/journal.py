@@ -1,0 +1,78 @@
+"""The cut-over's memory: what is being changed, written down before it is changed.
+
+begun      nothing has changed yet, or something has: undo
+committed  the new release is proven: finish
+(no file)  nothing is under way
+"""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from deploy.agent.host.layout import read_json, remove_durably, write_json
+
+
+@dataclass
+class Switch:
+    """One service on its way from old containers to a new one.
+
+    Attributes:
+        service: Its name.
+        handover: `replace`: the old one stops before the new one starts; `overlap`: after it is
+            healthy.
+        replicas: How many new containers there are to be.
+        old: The containers that were there before; whatever else the service has is new.
+        running: Which of the old ones ran.
+        restart: Their restart policy, which a container that must not come back by itself loses.
+    """
+
+    service: str
+    handover: str
+    replicas: int = 1
+    old: list[str] = field(default_factory=list)
+    running: list[str] = field(default_factory=list)
+    restart: str = "always"
+
+
+@dataclass
+class Journal:
+    """One cut-over.
+
+    Attributes:
+        project: The Compose project.
+        release: The release that is to run.
+        before: The release that ran; empty the first time.
+        phase: `begun` or `committed`.
+        step: What was being done last, for people.
+        who: Who deploys.
+        smoke: The id of the smoke test's event, while traces of it may be left; else empty.
+        letters: By stream, the youngest dead letter there was; None where that is not known.
+        switches: The services that change, in the order in which they do.
+    """
+
+    project: str
+    release: str
+    before: str
+    who: str
+    phase: str = "begun"
+    step: str = ""
+    smoke: str = ""
+    letters: dict[str, str] | None = None
+    switches: list[Switch] = field(default_factory=list)
+
+    def save(self, path: Path) -> None:
+        """Write it down, durably."""
+        write_json(path, asdict(self))
+
+    @staticmethod
+    def load(path: Path) -> "Journal | None":
+        """Return the unfinished cut-over; None where there is none."""
+        raw = read_json(path)
+        if raw is None:
+            return None
+        switches = [Switch(**one) for one in raw.pop("switches")]
+        return Journal(**raw, switches=switches)
+
+    @staticmethod
+    def close(path: Path) -> None:
+        """Note that nothing is under way any more."""
+        remove_durably(path)

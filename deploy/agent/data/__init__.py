@@ -1,0 +1,1 @@
+"""What the data stores hold: backed up, and put back."""

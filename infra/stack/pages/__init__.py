@@ -1,0 +1,1 @@
+"""What people read of a plan: its picture, its variables, the origin of each value."""

@@ -1,0 +1,154 @@
+"""The parameters of one Bot API request, however they came: as HttpReader in tdlib/td reads them.
+
+In the query, as a form, as JSON or as multipart/form-data; every value is text, and what is not
+text in a JSON body is that value's JSON.
+"""
+
+import json
+import re
+from typing import Any
+from urllib.parse import unquote
+
+from aiohttp import BodyPartReader, web
+
+from telegram_sim.api.errors import ApiError, BadRequestError
+from telegram_sim.api.serial import decode
+
+FORM = "application/x-www-form-urlencoded"
+JSON = "application/json"
+MULTIPART = "multipart/form-data"
+LARGEST_BODY = 8 * 1024 * 1024
+INTEGER = re.compile(r"\s*(-?\d{1,18})")
+TRUE = frozenset({"true", "yes", "1"})
+
+
+class Parameters:
+    """Named texts, read as the Bot API reads them: what is no number counts as 0, for example."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: dict[str, str]) -> None:
+        self._values = values
+
+    def text(self, name: str) -> str:
+        """Return a parameter as it came; empty where it did not."""
+        return self._values.get(name, "")
+
+    def string(self, name: str) -> str:
+        """Return a parameter that must be proper text.
+
+        Raises:
+            BadRequestError: It is not.
+        """
+        text = self._values.get(name, "")
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise BadRequestError("strings must be encoded in UTF-8") from None
+        return text
+
+    def integer(self, name: str, default: int = 0) -> int:
+        """Return a parameter as a number; the default where it did not come or is empty."""
+        text = self._values.get(name, "")
+        if not text:
+            return default
+        found = INTEGER.match(text)
+        return int(found[1]) if found else 0
+
+    def clamped(self, name: str, default: int, lowest: int, highest: int) -> int:
+        """Return a parameter as a number within bounds."""
+        return min(max(self.integer(name, default), lowest), highest)
+
+    def flag(self, name: str) -> bool:
+        """Return whether a parameter says yes."""
+        return self._values.get(name, "").strip().lower() in TRUE
+
+    def json(self, name: str, what: str) -> Any:
+        """Return a parameter that is JSON; None where it did not come or is empty.
+
+        Raises:
+            BadRequestError: It is no JSON; `what` names it.
+        """
+        text = self._values.get(name, "")
+        if not text:
+            return None
+        try:
+            return decode(text)
+        except ValueError:
+            raise BadRequestError(f"can't parse {what} JSON object") from None
+
+
+async def read_parameters(request: web.Request) -> Parameters:
+    """Return the parameters of a request; the query's win over the body's.
+
+    Raises:
+        ApiError: The body cannot be understood, or is too large.
+    """
+    values: dict[str, str] = {}
+    if request.body_exists and request.method == "POST":
+        kind = request.content_type
+        try:
+            if kind == MULTIPART:
+                values = await _multipart(request)
+            else:
+                body = await request.read()
+                if kind == JSON:
+                    values = _from_json(body)
+                elif kind == FORM:
+                    values = _from_form(body.decode("utf-8", "surrogateescape"))
+        except web.HTTPRequestEntityTooLarge:
+            raise ApiError(413, "Request Entity Too Large") from None
+    query = request.rel_url.raw_query_string
+    if query:
+        values |= _from_form(query)
+    return Parameters(values)
+
+
+def _from_form(text: str) -> dict[str, str]:
+    """Return what a form says; of a name that comes twice, the first value."""
+    values: dict[str, str] = {}
+    for pair in text.split("&"):
+        if pair:
+            name, _, value = pair.partition("=")
+            values.setdefault(_unescaped(name), _unescaped(value))
+    return values
+
+
+def _unescaped(text: str) -> str:
+    if "+" in text:
+        text = text.replace("+", " ")
+    return unquote(text, errors="surrogateescape") if "%" in text else text
+
+
+def _from_json(body: bytes) -> dict[str, str]:
+    if not body:
+        return {}
+    try:
+        found = decode(body)
+    except ValueError as problem:
+        raise BadRequestError(f"can't parse the body as JSON: {problem}") from None
+    if not isinstance(found, dict):
+        raise BadRequestError("JSON object expected")
+    return texts(found)
+
+
+def texts(values: dict[str, Any]) -> dict[str, str]:
+    """Return the fields of a JSON object as parameters."""
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in values.items()
+    }
+
+
+async def _multipart(request: web.Request) -> dict[str, str]:
+    """Return the texts of a multipart body; of a file, its content."""
+    values: dict[str, str] = {}
+    try:
+        async for part in await request.multipart():
+            if not isinstance(part, BodyPartReader) or part.name is None:
+                raise BadRequestError("field name in multipart/form-data not found")
+            content = await part.read(decode=True)
+            values.setdefault(part.name, bytes(content).decode("utf-8", "surrogateescape"))
+    except (ValueError, AssertionError) as problem:
+        raise BadRequestError(f"can't parse multipart/form-data: {problem}") from None
+    return values

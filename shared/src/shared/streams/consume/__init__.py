@@ -1,0 +1,1 @@
+"""Consuming in groups: every entry is handled, or stands in the dead letters."""

@@ -1,0 +1,1 @@
+"""Publishing: an event is in its stream once, whatever was lost on the way."""

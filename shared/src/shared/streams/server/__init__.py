@@ -1,0 +1,1 @@
+"""A Redis server as a client sees it: connections, scripts, its clock, its memory."""
