@@ -91,8 +91,12 @@ def build(plan: Plan, root: Path, say: Say, *, verbose: bool) -> dict[str, str]:
 
 def service(root: Path, one: Build, tag: str) -> dict[str, object]:
     """Return the Compose service that builds one image."""
-    context = {"context": str(root / one.context), "dockerfile": one.dockerfile}
-    return {"image": tag, "build": context | ({"target": one.target} if one.target else {})}
+    build: dict[str, object] = {"context": str(root / one.context), "dockerfile": one.dockerfile}
+    if one.target:
+        build["target"] = one.target
+    if one.service:
+        build["args"] = {"SERVICE": one.service}
+    return {"image": tag, "build": build}
 
 
 def source(root: Path, one: Build) -> str:
@@ -100,8 +104,8 @@ def source(root: Path, one: Build) -> str:
     digest = hashlib.sha256(one.target.encode())
     dockerfile = root / one.context / one.dockerfile
     context = (root / one.context).relative_to(root)
-    if context == Path():
-        folders = ["shared", str(Path(one.dockerfile).parent), ".dockerignore"]
+    if one.service:
+        folders = ["shared", f"services/{one.service}", one.dockerfile, ".dockerignore"]
     else:
         folders = [str(context)]
     listing = ("git", "ls-files", "-s", "--", *folders)

@@ -16,7 +16,7 @@ from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
 from deploy.release.engine import docker
-from infra.stack.writing import write_file
+from infra.places.writing import write_file
 
 LISTING = """
 command -v dpkg-query >/dev/null && dpkg-query --show --showformat 'deb ${Package} ${Version}\\n'

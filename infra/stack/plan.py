@@ -152,7 +152,7 @@ class Service:
 
     @property
     def built(self) -> bool:
-        """Whether its image is built from services/NAME/Dockerfile."""
+        """Whether its image is built from services/Dockerfile."""
         return self.type != "image"
 
     def lacks(self, protection: str) -> bool:

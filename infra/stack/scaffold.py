@@ -100,7 +100,6 @@ def _files(service: Service, values: dict[str, Any]) -> dict[str, str]:
         modules.append("health.py")
     return {
         "pyproject.toml": "pyproject.toml.jinja",
-        "Dockerfile": "Dockerfile.jinja",
         "AGENTS.md": "AGENTS.md.jinja",
         **{f"{package}/{name}": f"{name}.jinja" for name in modules},
         f"tests/test_{service.name}.py": "test.py.jinja",

@@ -74,7 +74,7 @@ def test_an_image_that_ends_at_once(project: Project, server: Server, steady: St
 def test_an_image_without_its_entry_point(project: Project, server: Server, steady: Steady) -> None:
     """What the container's init says is shown."""
     with undone(project), steady.case("image without its entry point"):
-        replace(project, "services/tg_bot/Dockerfile", 'CMD ["', 'ENTRYPOINT ["/nowhere"]\nCMD ["')
+        replace(project, "services/Dockerfile", 'CMD ["', 'ENTRYPOINT ["/nowhere"]\nCMD ["')
         fails(project, server, "tg_bot has ended by itself", "/nowhere")
 
 

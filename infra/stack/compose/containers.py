@@ -20,6 +20,7 @@ from infra.stack.compose.values import Values, literal
 from infra.stack.plan import Health, Infrastructure, Overlay, Plan, Service
 
 OVERLAYS: tuple[Overlay, ...] = get_args(Overlay)
+DOCKERFILE = "services/Dockerfile"
 SECRETS_FOLDER = "${SECRETS_DIR:-./secrets}"
 DATA_FOLDERS = {"redis": "/data", "postgres": "/var/lib/postgresql/data"}
 UNRELEASED = "0" * 64
@@ -121,7 +122,7 @@ class _Overlay:
             name=found.name,
             comment=found.description,
             image=found.image or self._image(found.name),
-            build=self._build(".", f"services/{found.name}/Dockerfile") if found.built else None,
+            build=self._build(".", DOCKERFILE, service=found.name) if found.built else None,
             command=tuple(literal(part) for part in found.command),
             environment=self._values.of_service(found),
             depends_on=found.depends_on,
@@ -152,7 +153,7 @@ class _Overlay:
             name=part.name,
             comment=KINDS[part.type],
             image=self._image(part.name),
-            build=self._build("infra/images", "Dockerfile", part.type),
+            build=self._build("infra/images", "Dockerfile", target=part.type),
             command=self._redis_command(part) if redis else (),
             environment=self._redis_environment(part) if redis else self._values.of_postgres(part),
             depends_on=(),
@@ -213,8 +214,10 @@ class _Overlay:
             return ""
         return f"${{{name.upper()}_IMAGE:-{self._plan.project}/{name}@sha256:{UNRELEASED}}}"
 
-    def _build(self, context: str, dockerfile: str, target: str = "") -> Build | None:
-        return None if self._overlay == "prod" else Build(context, dockerfile, target)
+    def _build(
+        self, context: str, dockerfile: str, *, target: str = "", service: str = ""
+    ) -> Build | None:
+        return None if self._overlay == "prod" else Build(context, dockerfile, target, service)
 
     def _no_new_privileges(self) -> tuple[str, ...]:
         return NO_NEW_PRIVILEGES if self._overlay == "prod" else ("no-new-privileges",)

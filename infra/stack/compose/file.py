@@ -7,11 +7,12 @@ from infra.stack.plan import Dependency, Health, Resources
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """How an image is built: context, Dockerfile in it, and target where it has several."""
+    """How an image is built: context, Dockerfile, and which image: of a target, or service."""
 
     context: str
     dockerfile: str
     target: str = ""
+    service: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ def _addition(found: Container) -> Document:
     return {"deploy": {**replicas, "resources": {"limits": limits}}} | _present(
         build=build
         and {"context": build.context, "dockerfile": build.dockerfile}
-        | _present(target=build.target),
+        | _present(target=build.target, args={"SERVICE": build.service} if build.service else {}),
         profiles=list(found.profiles),
         ports=list(found.ports),
         networks=list(found.networks),

@@ -45,7 +45,7 @@ OPT_OUTS = {
 }
 
 COMPOSE_WORDS = {
-    "build": "services/NAME/Dockerfile is what is built",
+    "build": "services/Dockerfile is what is built",
     "cap_add": "write 'capabilities', each with its reason",
     "container_name": "it would keep a second container from running; leave it out",
     "deploy": "write 'replicas' and 'resources'",

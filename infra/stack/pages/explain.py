@@ -95,7 +95,7 @@ def _infra(plan: Plan, part: Infrastructure, written: frozenset[str]) -> Iterato
 
 def _plain(found: Service) -> Iterator[tuple[str, str]]:
     yield "description", found.description
-    yield "image", found.image or f"services/{found.name}/Dockerfile"
+    yield "image", found.image or f"services/Dockerfile, SERVICE={found.name}"
     yield "command", " ".join(found.command) or "the image's own"
     yield "overlays", ", ".join(found.overlays)
     yield "profiles", ", ".join(found.profiles) or "none"
