@@ -13,7 +13,7 @@ from demo.processes import Processes
 from demo.scenario import PROMPT, Stack, StepFailedError
 from demo.transcript import Transcript
 from demo.wiring import Wiring
-from infra.stack import StackError, load_plan
+from infra.stack import InputError, load_plan
 
 SERVICES = Path("services.yml")
 
@@ -96,7 +96,7 @@ def main() -> None:
     """Run the demo as a process."""
     try:
         code = asyncio.run(demo())
-    except StackError as error:
+    except InputError as error:
         print(error, file=sys.stderr)
         code = os.EX_DATAERR
     raise SystemExit(code)

@@ -6,7 +6,7 @@ from pathlib import Path
 from deploy.errors import DataError, UsageError
 from infra.places.diagnostics import nearest
 from infra.places.writing import diff
-from infra.stack import Plan, StackError, load_plan
+from infra.stack import InputError, Plan, load_plan
 from infra.stack.compose.containers import compose_files
 from infra.stack.rendering import render
 
@@ -22,7 +22,7 @@ def load(root: Path = ROOT) -> Plan:
     """
     try:
         plan = load_plan(root / "services.yml")
-    except StackError as error:
+    except InputError as error:
         raise DataError(str(error)) from None
     if diff(root, render(plan, root).texts):
         raise DataError("files rendered from services.yml are out of date; run: make sync-services")

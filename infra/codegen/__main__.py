@@ -4,10 +4,10 @@ import os
 import sys
 from pathlib import Path
 
-from infra.codegen import files
-from infra.codegen.documents import SpecError
 from infra.codegen.generation import generate
-from infra.codegen.usage import Parser
+from infra.codegen.specs.documents import SpecError
+from infra.places import writing
+from infra.usage import Parser
 
 ROOT = Path(__file__).resolve().parents[2]
 DESCRIPTION = """
@@ -27,18 +27,16 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
         generated = generate(root)
     except SpecError as error:
         print(error, file=sys.stderr)
-        return os.EX_DATAERR
-    changes = files.changes(root, generated.files, generated.folders)
+        return error.exit_code
     if options.mode == "check":
-        for change in changes:
-            print(change.diff, end="")
-        if changes:
+        difference = writing.diff(root, generated, "a/{}", "b/{}")
+        print(difference, end="")
+        if difference:
             rule = "generated files differ from the specs; run: make generate-from-spec"
             print(f"herald: {rule}", file=sys.stderr)
-        return 1 if changes else os.EX_OK
-    for change in changes:
-        files.write(root, change)
-        print(f"{'removed' if change.new is None else 'wrote'} {change.path}")
+        return 1 if difference else os.EX_OK
+    for path in writing.write(root, generated):
+        print(f"{'removed' if generated[path] is None else 'wrote'} {path}")
     return os.EX_OK
 
 

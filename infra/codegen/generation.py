@@ -1,11 +1,11 @@
 """Which specs there are, and which file each of them makes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
-from infra.codegen import events, models, operations, render
-from infra.codegen.documents import SpecError, load
+from infra.codegen import render
+from infra.codegen.specs import events, models, operations
+from infra.codegen.specs.documents import SpecError, load
 
 MODELS = Path("shared/spec/models.yaml")
 EVENTS = Path("shared/spec/events.yaml")
@@ -13,20 +13,10 @@ SHARED = Path("shared/src/shared/generated")
 SERVICE_SPECS = "services/*/spec/*.yaml"
 
 
-class Generated(NamedTuple):
-    """Every generated file.
+def generate(root: Path) -> dict[str, str | None]:
+    """Return every file that the specs make, by its path, and None for each that has lost its spec.
 
-    Attributes:
-        files: Text by path, relative to the repository.
-        folders: The folders that hold generated modules and nothing else.
-    """
-
-    files: dict[Path, str]
-    folders: tuple[Path, ...]
-
-
-def generate(root: Path) -> Generated:
-    """Return every file that the specs make; nothing is written.
+    Nothing is written.
 
     Args:
         root: The repository.
@@ -56,7 +46,8 @@ def generate(root: Path) -> Generated:
     sources |= {_package(path): path.parent for path in _service_specs(root)}
     for folder, source in sources.items():
         files[folder / "__init__.py"] = render.package("Made from specs.", source.as_posix())
-    return Generated(files, (*sources, *_left_over(root)))
+    wanted: dict[str, str | None] = {path.as_posix(): files[path] for path in sorted(files)}
+    return wanted | {path: None for path in _generated(root, sources) if path not in wanted}
 
 
 def _service_specs(root: Path) -> list[Path]:
@@ -68,7 +59,8 @@ def _package(spec: Path) -> Path:
     return service / "src" / service.name / "generated"
 
 
-def _left_over(root: Path) -> Iterator[Path]:
-    """Yield the generated packages of services, whether or not they still have specs."""
-    for path in root.glob("services/*/src/*/generated"):
-        yield path.relative_to(root)
+def _generated(root: Path, folders: Iterable[Path]) -> Iterator[str]:
+    """Yield every module of generated packages, also of those that have no specs any more."""
+    packages = {*(root / folder for folder in folders), *root.glob("services/*/src/*/generated")}
+    for package in sorted(packages):
+        yield from (path.relative_to(root).as_posix() for path in sorted(package.glob("*.py")))

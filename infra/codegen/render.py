@@ -3,18 +3,17 @@
 import json
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from datamodel_code_generator import generate
 from datamodel_code_generator.enums import DataModelType, InputFileType
 from datamodel_code_generator.format import DatetimeClassType, Formatter, PythonVersion
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from infra.codegen.events import Channel
-from infra.codegen.models import LOCAL, Models
-from infra.codegen.operations import Api
+from infra.codegen.specs.events import Channel
+from infra.codegen.specs.models import LOCAL, Models
+from infra.codegen.specs.operations import Api
+from infra.places.templates import templates
 
 LINE_LENGTH = 100
 
@@ -81,25 +80,6 @@ def _header(summary: str, source: str) -> str:
     return f'"""{summary}\n\n{rule}\n"""'
 
 
-def _template(name: str, **values: Any) -> str:
-    return _environment().get_template(name).render(values)
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701 — Python source, not HTML
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["literal"] = _literal
-    environment.filters["camel"] = _camel
-    return environment
-
-
 def _literal(value: Any) -> str:
     """Return Python source for a value."""
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
@@ -107,6 +87,9 @@ def _literal(value: Any) -> str:
 
 def _camel(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_"))
+
+
+_template = templates(Path(__file__).parent / "templates", literal=_literal, camel=_camel)
 
 
 def _formatted(text: str) -> str:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from infra.dev.environment import ROOT, say
-from infra.stack import Plan, StackError, load_plan
+from infra.stack import InputError, Plan, load_plan
 from infra.stack.compose.addresses import dev_passwords, stand_ins
 
 FILES = ("-f", "infra/compose.base.yml", "-f", "infra/compose.dev.yml")
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
     """Do one verb; return its exit code."""
     try:
         plan = load_plan(ROOT / "services.yml")
-    except StackError as error:
+    except InputError as error:
         print(error, file=sys.stderr)
         return os.EX_DATAERR
     match list(arguments):

@@ -11,7 +11,7 @@ import sys
 
 from infra.dev.compose import COMPOSE, read_env_file
 from infra.dev.environment import ROOT
-from infra.stack import Plan, StackError, load_plan
+from infra.stack import InputError, Plan, load_plan
 from infra.stack.compose.addresses import dev_passwords, password_variable
 from infra.stack.compose.operating import FROM_INPUT, TOOL, around_password, runs_the_tool
 from infra.stack.plan import Infrastructure
@@ -25,7 +25,7 @@ def main() -> int:
         return subprocess.run(here, cwd=ROOT, check=False).returncode
     try:
         plan = load_plan(ROOT / "services.yml")
-    except StackError as error:
+    except InputError as error:
         print(error, file=sys.stderr)
         return error.exit_code
     inside = runs_the_tool(plan)

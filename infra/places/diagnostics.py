@@ -1,8 +1,7 @@
-"""What is wrong with services.yml, where, and what was probably meant.
+"""What is wrong with a file that somebody wrote, where, and what was probably meant.
 
-StackError                 a finished message and the exit code that goes with it
-├── InvalidStackError           services.yml has mistakes; carries every one of them
-└── RenderingError        what a template wrote is not what the plan says
+InputError                a finished message and the exit code that goes with it
+└── InvalidInputError     a file has mistakes; carries every one of them
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,7 +9,6 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 EX_DATAERR = 65
-EX_SOFTWARE = 70
 CARET_CONTEXT = 96
 SHORTEST_STEM = 3
 LONGEST_LIST = 8
@@ -37,14 +35,14 @@ class Diagnostic:
         return f"{file}:{self.position.line}:{self.position.column}: {prefix}{self.message}"
 
 
-class StackError(Exception):
+class InputError(Exception):
     """An error that its user can mend; `str()` of it is the finished message."""
 
     exit_code = EX_DATAERR
 
 
-class InvalidStackError(StackError):
-    """The declaration has mistakes; every one of them is in `diagnostics`."""
+class InvalidInputError(InputError):
+    """A file has mistakes; every one of them is in `diagnostics`."""
 
     def __init__(self, file: str, lines: Sequence[str], diagnostics: Iterable[Diagnostic]) -> None:
         self.file = file
@@ -55,12 +53,6 @@ class InvalidStackError(StackError):
     def pretty(self) -> str:
         """Return the message with the source line and a caret under each mistake."""
         return pretty(self.file, self.lines, self.diagnostics)
-
-
-class RenderingError(StackError):
-    """A template's output does not say what the plan says; the template is at fault."""
-
-    exit_code = EX_SOFTWARE
 
 
 class Report:

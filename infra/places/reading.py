@@ -5,19 +5,27 @@ and `0777` as 511 (https://yaml.org/type/). A shape that wants text says so inst
 """
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 from yaml import MappingNode, Node, SafeLoader, ScalarNode, SequenceNode
 
 from infra.places.diagnostics import Position, Report
-from infra.places.source import position
+from infra.places.source import TAG, position
 
-Path = tuple[str | int, ...]
+Pointer = tuple[str | int, ...]
 Pairs = dict[str, tuple[ScalarNode, Node]]
 
-TAG = "tag:yaml.org,2002:"
 KINDS = {"str", "null", "bool", "int", "float", "timestamp", "merge", "value"}
 CANONICAL_INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 CANONICAL_FLOAT = re.compile(r"-?(0|[1-9][0-9]*)\.([0-9]*[1-9]|0)")
+SCALARS: dict[str, Callable[[str], Any]] = {
+    f"{TAG}null": lambda _: None,
+    f"{TAG}bool": lambda text: {"true": True, "false": False}[text.lower()],
+    f"{TAG}int": lambda text: int(text, 0),
+    f"{TAG}float": float,
+    f"{TAG}str": str,
+}
 
 
 class Reading:
@@ -25,11 +33,11 @@ class Reading:
 
     def __init__(self, report: Report) -> None:
         self.report = report
-        self._keys: dict[Path, Position] = {}
-        self._values: dict[Path, Position] = {}
-        self._below: dict[Path, set[str]] = {}
+        self._keys: dict[Pointer, Position] = {}
+        self._values: dict[Pointer, Position] = {}
+        self._below: dict[Pointer, set[str]] = {}
 
-    def note(self, at: Path, value: Node, key: Node | None = None) -> None:
+    def note(self, at: Pointer, value: Node, key: Node | None = None) -> None:
         """Remember where a value, and its key where it has one, was written."""
         self._values[at] = position(value.start_mark)
         if key is not None:
@@ -48,7 +56,15 @@ class Reading:
         """Return where a value's key is; an item of a list has its own place instead."""
         return self._keys.get(at) or self.value(*at)
 
-    def keys_below(self, at: Path) -> frozenset[str]:
+    def nearest(self, *at: str | int) -> Position:
+        """Return where the key of a value is, or that of the nearest thing around it."""
+        for length in range(len(at), -1, -1):
+            place = self._keys.get(at[:length]) or self._values.get(at[:length])
+            if place is not None:
+                return place
+        return Position(1, 1)
+
+    def keys_below(self, at: Pointer) -> frozenset[str]:
         """Return the keys that are written in the mapping at a path."""
         return frozenset(self._below.get(at, ()))
 
@@ -64,7 +80,7 @@ def kind_of(node: Node) -> str:
     return "a list" if isinstance(node, SequenceNode) else "a single value"
 
 
-def label(at: Path) -> str:
+def label(at: Pointer) -> str:
     """Return the path as a person writes it: `services[0].env.LOG_LEVEL` ends in `LOG_LEVEL`."""
     names = [part for part in at if isinstance(part, str)]
     return f"'{names[-1]}'" if names else "the file"
@@ -137,3 +153,44 @@ def _merge(node: Node, reading: Reading, inside: tuple[Node, ...]) -> Pairs:
         else:
             found = pairs(source, reading, inside) | found
     return found
+
+
+def plain(node: Node, reading: Reading, at: Pointer = (), inside: tuple[Node, ...] = ()) -> Any:
+    """Return a node as JSON would have it, and note the place of everything in it.
+
+    Reported are keys that stand twice or are no text, aliases that contain themselves, and scalars
+    that JSON has no form for.
+
+    Args:
+        node: the node.
+        reading: where places are noted and mistakes are reported.
+        at: the path of the node.
+        inside: the nodes around it, outermost first.
+    """
+    reading.note(at, node)
+    if isinstance(node, ScalarNode):
+        return _scalar(node, reading)
+    if node in inside:
+        reading.error(node, "an alias must not contain itself")
+        return None
+    around = (*inside, node)
+    if isinstance(node, MappingNode):
+        table = {}
+        for name, (key, value) in pairs(node, reading).items():
+            table[name] = plain(value, reading, (*at, name), around)
+            reading.note((*at, name), value, key)
+        return table
+    return [plain(item, reading, (*at, index), around) for index, item in enumerate(node.value)]
+
+
+def _scalar(node: ScalarNode, reading: Reading) -> Any:
+    read = SCALARS.get(node.tag)
+    if read is None:
+        reading.error(node, f"'{node.value}' has the tag {node.tag}, which JSON does not know")
+        return None
+    try:
+        return read(node.value)
+    except (ValueError, KeyError):
+        kind = node.tag.removeprefix(TAG)
+        reading.error(node, f"'{node.value}' is no {kind} that JSON knows")
+        return None

@@ -3,7 +3,7 @@
 `load_plan` is what other tools use; `python -m infra.stack` is the command.
 """
 
-from infra.places.diagnostics import InvalidStackError, StackError
+from infra.places.diagnostics import InputError, InvalidInputError
 from infra.stack.loading import load_plan
 from infra.stack.plan import (
     Dependency,
@@ -25,13 +25,13 @@ __all__ = (
     "Health",
     "HostPort",
     "Infrastructure",
-    "InvalidStackError",
+    "InputError",
+    "InvalidInputError",
     "Plan",
     "Provided",
     "Reference",
     "Resources",
     "Service",
-    "StackError",
     "Variable",
     "load_plan",
 )

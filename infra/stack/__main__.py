@@ -5,8 +5,9 @@ import os
 import sys
 from pathlib import Path
 
-from infra.places.diagnostics import InvalidStackError, StackError, pretty
+from infra.places.diagnostics import InputError, InvalidInputError, pretty
 from infra.stack.loading import Loaded, load
+from infra.usage import Parser
 
 DRIFT = 1
 
@@ -16,12 +17,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
-    except InvalidStackError as error:
+    except InvalidInputError as error:
         print(error.pretty() if sys.stderr.isatty() else error, file=sys.stderr)
         count = len(error.diagnostics)
         print(f"herald: {count} mistake{'s'[: count != 1]}; nothing was written", file=sys.stderr)
         return error.exit_code
-    except StackError as error:
+    except InputError as error:
         print(f"herald: {error}", file=sys.stderr)
         return error.exit_code
 
@@ -87,16 +88,8 @@ def _load(options: argparse.Namespace) -> Loaded:
     return loaded
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose usage errors exit with EX_USAGE."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]  # it does not return either
-        self.print_usage(sys.stderr)
-        self.exit(os.EX_USAGE, f"herald: {message}\n")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m infra.stack", description=__doc__)
+def _parser() -> Parser:
+    parser = Parser(prog="python -m infra.stack", description=__doc__)
     parser.add_argument(
         "--file", type=Path, default=Path("services.yml"), help="the declaration (services.yml)"
     )

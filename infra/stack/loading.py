@@ -32,7 +32,7 @@ def load_plan(path: Path) -> Plan:
     """Return the plan of a services.yml; events are looked up beside it in shared/spec.
 
     Raises:
-        StackError: the file cannot be read or has mistakes; `str()` of it is the whole message.
+        InputError: the file cannot be read or has mistakes; `str()` of it is the whole message.
     """
     return load(path).plan
 

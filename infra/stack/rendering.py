@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minijinja import Environment
-
+from infra.places.templates import templates
 from infra.places.writing import changed
 from infra.stack.compose.containers import compose_files
 from infra.stack.compose.file import ComposeFile
@@ -53,7 +52,7 @@ def render(plan: Plan, root: Path) -> Rendering:
         plan: the stack.
         root: the repository, for the files that are rendered in part only.
     """
-    layout = _environment()
+    layout = templates(TEMPLATES, yaml=scalar, flow=flow)
     compose = {COMPOSE.format(name): file for name, file in compose_files(plan).items()}
     rendered = {
         path: layout(f"{Path(path).name}.jinja", file=file) for path, file in compose.items()
@@ -115,20 +114,3 @@ def scalar(value: Any) -> str:
 def flow(values: tuple[str, ...]) -> str:
     """Return a list in one line, each item quoted."""
     return json.dumps(list(values), ensure_ascii=False)
-
-
-def _environment() -> Callable[..., str]:
-    def load(name: str) -> str | None:
-        path = TEMPLATES / name
-        return path.read_text(encoding="utf-8") if path.is_file() else None
-
-    environment = Environment(
-        loader=load,
-        filters={"yaml": scalar, "flow": flow},
-        undefined_behavior="strict",
-        auto_escape_callback=lambda _: False,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.render_template

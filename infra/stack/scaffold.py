@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minijinja import Environment
-
-from infra.places.diagnostics import StackError
+from infra.places.diagnostics import InputError
+from infra.places.templates import templates
 from infra.places.writing import write_file
 from infra.stack.declared.events import declared_events
 from infra.stack.pages.service_pages import table, with_table
@@ -28,7 +27,7 @@ SECRET = "Annotated[SecretStr, Field(min_length=1)]"  # noqa: S105  a type, not 
 HTTP_PACKAGES = ("fastapi", "uvicorn")
 
 
-class NotLockedError(StackError):
+class NotLockedError(InputError):
     """The requirements of a new service could not be resolved."""
 
     exit_code = EX_UNAVAILABLE
@@ -66,22 +65,14 @@ def create(plan: Plan, root: Path) -> list[str]:
 
 
 def _create(plan: Plan, service: Service, root: Path, models: dict[str, str]) -> list[str]:
-    layout = Environment(
-        loader=lambda name: (TEMPLATES / name).read_text(encoding="utf-8"),
-        filters={"quoted": json.dumps},
-        undefined_behavior="strict",
-        auto_escape_callback=lambda _: False,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    layout = templates(TEMPLATES, quoted=json.dumps)
     values = _values(service, root, models)
     created = []
     for target, template in _files(service, values).items():
         path = f"services/{service.name}/{target}"
         if (root / path).exists():
             continue
-        text = layout.render_template(template, **values)
+        text = layout(template, **values)
         if target == "AGENTS.md":
             text = with_table(text, table(plan, service))
         write_file(root / path, text)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.stack import InvalidStackError
+from infra.stack import InvalidInputError
 from infra.stack.__main__ import main
 from infra.stack.loading import load
 
@@ -66,7 +66,7 @@ def worker(repository: Callable[..., Path]) -> Write:
 
 def mistakes(path: Path) -> str:
     """Return what is said of a services.yml that is refused."""
-    with pytest.raises(InvalidStackError) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         load(path)
     return str(caught.value)
 

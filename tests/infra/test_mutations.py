@@ -14,7 +14,7 @@ import pytest
 import yaml
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
-from infra.places.source import LOADER
+from infra.places.source import YAML_1_1
 from infra.stack.__main__ import main
 from infra.stack.compose.containers import compose_files
 from infra.stack.loading import load
@@ -31,7 +31,7 @@ Place = tuple[int, ...]
 
 def compose() -> Node:
     """Return our declaration as nodes, new ones each time."""
-    return cast("Node", yaml.compose(DECLARATION, Loader=LOADER))
+    return cast("Node", yaml.compose(DECLARATION, Loader=YAML_1_1))
 
 
 def serialize(root: Node) -> str:

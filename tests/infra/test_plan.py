@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.stack import InvalidStackError, Reference, load_plan
+from infra.stack import InvalidInputError, Reference, load_plan
 from infra.stack.compose.addresses import stand_ins
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,5 +59,5 @@ def test_an_event_cannot_be_used_without_a_specification(repository: Callable[..
     """
     assert load_plan(repository(text)).events[0].subscribers == ("worker",)
     (repository(text, events=None).parent / "shared/spec/events.yaml").unlink()
-    with pytest.raises(InvalidStackError, match=r"services.yml:8:18: event 'command_received'"):
+    with pytest.raises(InvalidInputError, match=r"services.yml:8:18: event 'command_received'"):
         load_plan(repository(text, events=None))

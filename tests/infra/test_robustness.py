@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from infra.stack import InvalidStackError, StackError, load_plan
+from infra.stack import InputError, InvalidInputError, load_plan
 from infra.stack.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +45,7 @@ def answer(text: str) -> None:
         shutil.copytree(ROOT / "shared/spec", Path(folder) / "shared/spec")
         path = Path(folder) / "services.yml"
         path.write_text(text, encoding="utf-8", errors="surrogatepass")
-        with contextlib.suppress(StackError):
+        with contextlib.suppress(InputError):
             load_plan(path)
 
 
@@ -73,7 +73,7 @@ def test_shuffled_lines_are_no_traceback(order: list[int]) -> None:
 @pytest.mark.parametrize("text", ["[" * 20_000, "{a: " * 20_000, "- " * 20_000, "? " * 20_000])
 def test_deep_nesting_is_answered(text: str, repository: Callable[..., Path]) -> None:
     """A file that nests without end has a message too."""
-    with pytest.raises(StackError, match=r"services.yml:\d+:\d+: "):
+    with pytest.raises(InputError, match=r"services.yml:\d+:\d+: "):
         load_plan(repository(text))
 
 
@@ -82,7 +82,7 @@ def test_a_file_that_is_not_utf_8_is_refused(text: bytes, repository: Callable[.
     """Bytes that are no text are told from YAML mistakes."""
     path = repository()
     path.write_bytes(text)
-    with pytest.raises(StackError, match="not UTF-8"):
+    with pytest.raises(InputError, match="not UTF-8"):
         load_plan(path)
 
 
@@ -101,7 +101,7 @@ def test_windows_line_ends_and_a_byte_order_mark_are_fine(repository: Callable[.
 
 def test_a_mistake_in_the_events_file_names_that_file(repository: Callable[..., Path]) -> None:
     """The message leads to shared/spec/events.yaml when the mistake is there."""
-    with pytest.raises(InvalidStackError, match=r"^shared/spec/events.yaml:2:1: not YAML"):
+    with pytest.raises(InvalidInputError, match=r"^shared/spec/events.yaml:2:1: not YAML"):
         load_plan(repository(events="channels: [\n"))
 
 

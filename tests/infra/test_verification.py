@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from infra.places.diagnostics import RenderingError
 from infra.stack import load_plan
 from infra.stack.compose.containers import compose_files
 from infra.stack.compose.file import ComposeFile
-from infra.stack.compose.verification import verify
+from infra.stack.compose.verification import RenderingError, verify
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "infra/compose.prod.yml").read_text(encoding="utf-8")

@@ -6,6 +6,7 @@ plain data what a Compose file has to contain; the file that a template wrote mu
 
 import importlib.util
 import json
+import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -13,9 +14,8 @@ from typing import Any
 
 import yaml
 
-from infra.places.diagnostics import RenderingError
-from infra.places.reading import TAG
-from infra.places.source import LOADER
+from infra.places.diagnostics import InputError
+from infra.places.source import TAG, YAML_1_1
 from infra.stack.compose.file import ComposeFile, Container, Network
 
 SPECIFICATION = "builtin_schemas/vendor/compose-spec.json"
@@ -30,6 +30,12 @@ SCALARS: dict[str, Callable[[str], Any]] = {
 Document = dict[str, Any]
 
 
+class RenderingError(InputError):
+    """A template's output does not say what the plan says; the template is at fault."""
+
+    exit_code = os.EX_SOFTWARE
+
+
 def verify(path: str, text: str, file: ComposeFile) -> None:
     """Hold a rendered Compose file to its contents and to the Compose specification.
 
@@ -37,7 +43,7 @@ def verify(path: str, text: str, file: ComposeFile) -> None:
         RenderingError: a template is wrong; the message has the path inside the document.
     """
     try:
-        found = _plain(yaml.compose(text, Loader=LOADER))
+        found = _plain(yaml.compose(text, Loader=YAML_1_1))
     except (yaml.YAMLError, ValueError, KeyError) as error:
         raise RenderingError(f"{path}: the template wrote no YAML: {error}") from error
     difference = _difference(document(file), found, "")
@@ -165,6 +171,11 @@ def _plain(node: yaml.Node | None) -> Any:
 
 @cache
 def _validator() -> Any:
+    """Return the validator of the specification.
+
+    It is another one than the specs', which follows failed choices to what their author meant and
+    would take seconds here for hundreds of services.
+    """
     import jsonschema_rs  # noqa: PLC0415  only what is about to be written is validated
 
     package = importlib.util.find_spec("check_jsonschema")

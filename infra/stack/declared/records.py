@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 from yaml import MappingNode, Node, ScalarNode
 
 from infra.places.diagnostics import nearest
-from infra.places.reading import TAG, Path, Reading, kind_of, label, pairs
+from infra.places.reading import Pointer, Reading, kind_of, label, pairs
+from infra.places.source import TAG
 from infra.stack.declared.shapes import Schema, Shape
 
 
@@ -15,7 +16,7 @@ from infra.stack.declared.shapes import Schema, Shape
 class Declared:
     """Something that was written in the file; `at` is its path, for messages about it."""
 
-    at: Path = ()
+    at: Pointer = ()
 
 
 T = TypeVar("T", bound=Declared)
@@ -53,7 +54,7 @@ class Record(Shape[T]):
         }
         self.short = short
 
-    def read(self, node: Node, at: Path, reading: Reading) -> T:
+    def read(self, node: Node, at: Pointer, reading: Reading) -> T:
         """Return the record; what is missing or wrong is reported and has its default."""
         reading.note(at, node)
         if self.short and isinstance(node, ScalarNode):
@@ -82,7 +83,7 @@ class Record(Shape[T]):
         return f"; {self.instead[key]}" if key in self.instead else nearest(key, self.items)
 
     @staticmethod
-    def _read(known: Field[Any], node: Node, at: Path, reading: Reading) -> Any:
+    def _read(known: Field[Any], node: Node, at: Pointer, reading: Reading) -> Any:
         if isinstance(node, ScalarNode) and node.tag == f"{TAG}null" and not node.style:
             reading.error(node, f"{label(at)} is empty; give it a value or leave it out")
             return {} if known.default is MISSING else known.default

@@ -14,8 +14,7 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 from infra.places.diagnostics import closest, nearest
 from infra.places.reading import (
     CANONICAL_INTEGER,
-    TAG,
-    Path,
+    Pointer,
     Reading,
     kind_of,
     label,
@@ -23,6 +22,7 @@ from infra.places.reading import (
     pairs,
     trap,
 )
+from infra.places.source import TAG
 
 T = TypeVar("T")
 Schema = dict[str, Any]
@@ -36,7 +36,7 @@ class Shape(Generic[T]):
 
     what: str
 
-    def read(self, node: Node, at: Path, reading: Reading) -> T:
+    def read(self, node: Node, at: Pointer, reading: Reading) -> T:
         """Return the node's value; report everything that is wrong with it."""
         raise NotImplementedError
 
@@ -71,7 +71,7 @@ class Text(Shape[str]):
         self._empty = empty
         self._mend = mend
 
-    def read(self, node: Node, at: Path, reading: Reading) -> str:
+    def read(self, node: Node, at: Pointer, reading: Reading) -> str:
         """Return the text exactly as written."""
         if not isinstance(node, ScalarNode):
             reading.error(node, f"{label(at)} must be {self.what}, not {kind_of(node)}")
@@ -127,7 +127,7 @@ class Integer(Shape[int]):
             f"a whole number from {minimum} to {maximum}" if minimum < maximum else f"{minimum}"
         )
 
-    def read(self, node: Node, at: Path, reading: Reading) -> int:
+    def read(self, node: Node, at: Pointer, reading: Reading) -> int:
         """Return the number; 0777 and 22:22 are refused, not converted."""
         raw = node.value if isinstance(node, ScalarNode) else ""
         if not isinstance(node, ScalarNode):
@@ -159,7 +159,7 @@ class Flag(Shape[bool]):
 
     what = "true or false"
 
-    def read(self, node: Node, at: Path, reading: Reading) -> bool:
+    def read(self, node: Node, at: Pointer, reading: Reading) -> bool:
         """Return the truth value; `yes`, `on` and quoted words are refused."""
         if isinstance(node, ScalarNode) and not node.style and node.value in {"true", "false"}:
             return bool(node.value == "true")
@@ -179,7 +179,7 @@ class Choice(Shape[str]):
         self.options = options
         self.what = f"one of {', '.join(options)}"
 
-    def read(self, node: Node, at: Path, reading: Reading) -> str:
+    def read(self, node: Node, at: Pointer, reading: Reading) -> str:
         """Return the word."""
         if not isinstance(node, ScalarNode):
             reading.error(node, f"{label(at)} must be {self.what}, not {kind_of(node)}")
@@ -208,7 +208,7 @@ class Many(Shape[tuple[T, ...]]):
         self.needed = needed
         self.what = f"a list ({item.what})"
 
-    def read(self, node: Node, at: Path, reading: Reading) -> tuple[T, ...]:
+    def read(self, node: Node, at: Pointer, reading: Reading) -> tuple[T, ...]:
         """Return the items that could be read."""
         if not isinstance(node, SequenceNode):
             reading.error(node, f"{label(at)} must be a list, not {kind_of(node)}")
@@ -244,7 +244,7 @@ class Table(Shape[dict[str, T]]):
         self.listed = listed
         self.what = f"a mapping from {key.what} to {value.what}"
 
-    def read(self, node: Node, at: Path, reading: Reading) -> dict[str, T]:
+    def read(self, node: Node, at: Pointer, reading: Reading) -> dict[str, T]:
         """Return the entries in file order."""
         if self.listed is not None and isinstance(node, SequenceNode):
             names = Many(self.key).read(node, at, reading)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import fields
 
-from infra.places.diagnostics import StackError, nearest
+from infra.places.diagnostics import InputError, nearest
 from infra.stack.compose.acl import rules, uses
 from infra.stack.compose.addresses import in_compose
 from infra.stack.compose.networks import Networks
@@ -23,7 +23,7 @@ PROTECTIONS = {
 Row = tuple[str, str, str]
 
 
-class UnknownPartError(StackError):
+class UnknownPartError(InputError):
     """Nothing of that name is in the stack."""
 
     exit_code = EX_USAGE

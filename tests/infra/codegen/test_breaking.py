@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from infra.codegen.breaking import main
+from infra.codegen.breaking.__main__ import main
 
 CASES = YAML(typ="safe").load(Path(__file__).with_name("breaking.yaml"))
 

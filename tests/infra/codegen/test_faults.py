@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.codegen.validation import ASYNCAPI
+from infra.codegen.specs.validation import ASYNCAPI
 
 Generate = Callable[..., int]
 Edit = Callable[[str, str, str], None]
@@ -24,9 +24,9 @@ CREATE_REF = "schema: {$ref: ../../../shared/spec/models.yaml#/$defs/UserCreate}
 # file, text in it, what it becomes, and a part of what is said of it
 CASES = [
     # YAML
-    (MODELS, "title: Models of Herald", "title: [Models", "is no YAML"),
-    (MODELS, "title: Models of Herald", "title: a\ntitle: b", "the key 'title' stands here twice"),
-    (EVENTS, "asyncapi: 3.0.0", "asyncapi: 3.0.0\n? [a]\n: b", "a key must be plain text"),
+    (MODELS, "title: Models of Herald", "title: [Models", "not YAML: "),
+    (MODELS, "title: Models of Herald", "title: a\ntitle: b", "duplicate key 'title'"),
+    (EVENTS, "asyncapi: 3.0.0", "asyncapi: 3.0.0\n? [a]\n: b", "a key must be text, not a list"),
     (EVENTS, "asyncapi: 3.0.0", "asyncapi: &a [*a]", "an alias must not contain itself"),
     # JSON Schema
     (MODELS, "    required: [command, args, user_id, timestamp]", "    required: command", ": "),

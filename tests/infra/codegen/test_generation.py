@@ -38,7 +38,7 @@ def test_the_same_specs_make_the_same_bytes_in_another_process(repository: Path)
     """No order of a set and no hash seed shows."""
     script = (
         "import sys; from pathlib import Path; from infra.codegen.generation import generate;"
-        "files = generate(Path(sys.argv[1])).files;"
+        "files = generate(Path(sys.argv[1]));"
         "sys.stdout.write(''.join(f'{path}\\n{files[path]}' for path in sorted(files)))"
     )
     outputs = {

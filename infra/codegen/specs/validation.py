@@ -11,7 +11,7 @@ from jsonschema import Draft7Validator, Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from infra.codegen.documents import Document
+from infra.codegen.specs.documents import Document
 
 QUOTED = re.compile(r"'([^']*)'")
 UNKNOWN = re.compile(r"(was|were) unexpected|not match any of the regexes")

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from infra.codegen.documents import Document, Pointer
+from infra.codegen.specs.documents import Document
+from infra.places.reading import Pointer
 
 ANNOTATIONS = frozenset(
     {"$comment", "$id", "$schema", "default", "deprecated", "description", "example", "examples"}

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.codegen.documents import Document, Pointer, SpecError
-from infra.codegen.validation import schema_faults
+from infra.codegen.specs.documents import Document, SpecError
+from infra.codegen.specs.validation import schema_faults
+from infra.places.reading import Pointer
 
 LOCAL = "#/$defs/"
 CLASS_NAME = re.compile(r"[A-Z][A-Za-z0-9]*")

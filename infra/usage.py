@@ -15,5 +15,5 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print the usage and the error, and end the process."""
         self.print_usage(sys.stderr)
-        self.exit(os.EX_USAGE, f"{self.prog}: {message}\n")
+        self.exit(os.EX_USAGE, f"herald: {message}\n")
         raise AssertionError

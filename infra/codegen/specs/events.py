@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from infra.codegen.documents import Document, SpecError
-from infra.codegen.models import Models
-from infra.codegen.validation import asyncapi_faults
+from infra.codegen.specs.documents import Document, SpecError
+from infra.codegen.specs.models import Models
+from infra.codegen.specs.validation import asyncapi_faults
 
 ENVELOPE = "#/components/schemas/CloudEvent"
 """What every entry holds; the event itself is its `data`."""

@@ -4,14 +4,14 @@ import os
 import sys
 from pathlib import Path
 
-from infra.codegen import events, models
-from infra.codegen.compatibility import compare
-from infra.codegen.documents import Document, SpecError, load, parse
+from infra.codegen.breaking.compatibility import compare
+from infra.codegen.breaking.revisions import UnknownRevisionError, common_base, file_at
+from infra.codegen.breaking.schemas import Specs
 from infra.codegen.generation import EVENTS, MODELS
-from infra.codegen.revisions import UnknownRevisionError, common_base, file_at
-from infra.codegen.schemas import Specs
-from infra.codegen.usage import Parser
-from infra.codegen.validation import asyncapi_faults, schema_faults
+from infra.codegen.specs import events, models
+from infra.codegen.specs.documents import Document, SpecError, load, parse
+from infra.codegen.specs.validation import asyncapi_faults, schema_faults
+from infra.usage import Parser
 
 ROOT = Path(__file__).resolve().parents[2]
 DESCRIPTION = """

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from infra.codegen.documents import Document, Pointer, SpecError
-from infra.codegen.models import LOCAL, Models, references
-from infra.codegen.validation import openapi_faults
+from infra.codegen.specs.documents import Document, SpecError
+from infra.codegen.specs.models import LOCAL, Models, references
+from infra.codegen.specs.validation import openapi_faults
+from infra.places.reading import Pointer
 
 METHODS = ("get", "put", "post", "delete", "patch")
 SNAKE_CASE = re.compile(r"[a-z][a-z0-9_]*")

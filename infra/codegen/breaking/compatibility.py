@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from infra.codegen import demands
-from infra.codegen.schemas import Node, Specs, View, expanded, target_of, view
+from infra.codegen.breaking import demands
+from infra.codegen.breaking.schemas import Node, Specs, View, expanded, target_of, view
 
 if TYPE_CHECKING:
-    from infra.codegen.documents import Pointer
+    from infra.places.reading import Pointer
 
 REMOVABLE = "x-deprecated"
 """A channel that carried this extension at the base may be removed."""

@@ -1,0 +1,1 @@
+"""What the specs say: each kind is read, checked and returned as plain data."""
