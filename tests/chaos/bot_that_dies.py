@@ -1,12 +1,13 @@
 """`python -m tests.chaos.bot_that_dies`: the bot, with points at which it can be killed."""
 
+import sys
 from typing import Any
 
+from shared.telegram.updates.polling import Poller
 from tests.chaos.dying import before, pass_point
 from tests.chaos.points import wrap_publisher
 from tests.chaos.sabotage import sabotage
 from tg_bot.main import main
-from tg_bot.polling import Poller
 
 AFTER_FETCH = "after fetch"
 BEFORE_CONFIRM = "before confirm"
@@ -31,4 +32,4 @@ if __name__ == "__main__":
     wrap_publisher()
     wrap_poller()
     sabotage()
-    main()
+    sys.exit(main())

@@ -25,7 +25,7 @@ def _replace(owner: Any, name: str, by: Any) -> None:
 
 def confirming_late() -> None:
     """Confirm what was fetched, as run_polling does, not what was handled."""
-    from tg_bot.polling import Poller  # noqa: PLC0415 — only the bot has this package at hand
+    from shared.telegram.updates.polling import Poller  # noqa: PLC0415 — only the bot has this package at hand
 
     handle = Poller._handle
 
@@ -86,7 +86,7 @@ def the_inbox() -> None:
 
 def telling_the_sender() -> None:
     """Say nothing to the sender of a command that was refused."""
-    from tg_bot.outbox import Outbox  # noqa: PLC0415 — the same as above
+    from shared.telegram.replies.outbox import Outbox  # noqa: PLC0415 — the same as above
 
     async def say_nothing(self: Outbox, chat_id: int, text: str) -> bool:
         del self, chat_id, text

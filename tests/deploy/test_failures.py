@@ -26,8 +26,11 @@ SMALL = (
 BOT = "services/tg_bot/src/tg_bot/__main__.py"
 HEALTH = "health: {http: /health, port: 8080}"
 QUICK = "interval: 1s, timeout: 1s, retries: 2, start_period: 1s"
-MOVES = "        polls = self._state.moves\n"
-SICK = '        polls = not __import__("os").path.exists("/tmp/sick")\n'
+RUNS = "    return run_bot("
+SICK = f"""\
+    from shared.telegram.updates.polling import PollState
+    PollState.moves = property(lambda _: not __import__("os").path.exists("/tmp/sick"))
+{RUNS}"""
 COMMANDS = "services/backend/src/backend/commands.py"
 STORE = "    async def store(self, event: CommandReceived, delivery: Delivery) -> None:\n"
 PUBLISHED = "      tests: [0]\n    env:\n      DATABASE_URL"
@@ -166,7 +169,7 @@ def test_an_old_release_that_is_not_healthy_any_more(
 ) -> None:
     """A bad release goes back to it and says how it is; a good one takes its place."""
     with undone(project), steady.case("unhealthy old release"):
-        replace(project, "services/tg_bot/src/tg_bot/health.py", MOVES, SICK)
+        replace(project, "services/tg_bot/src/tg_bot/main.py", RUNS, SICK)
         replace(project, "services.yml", HEALTH, f"{HEALTH[:-1]}, {QUICK}}}")
         project.succeed("deploy", HOST)
         server.sh(f"docker exec {containers(server)['tg_bot']} touch /tmp/sick")

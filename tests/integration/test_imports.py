@@ -41,6 +41,30 @@ def test_every_module_imports_with_an_empty_environment(package: str) -> None:
     assert int(done.stdout) >= 5
 
 
+WITHOUT_EXTRAS = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in sys.argv[2:]:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Missing())
+"""
+
+
+def test_the_runtime_imports_without_its_extras() -> None:
+    """A service that is no bot needs none of python-telegram-bot, and so on for each extra."""
+    extras = {"telegram": ("telegram", "aiohttp", "aiolimiter")}
+    for part, missing in extras.items():
+        script = WITHOUT_EXTRAS + IMPORT_ALL.replace(
+            "for name in names:", f"for name in [n for n in names if '.{part}' not in n]:"
+        )
+        command = (sys.executable, "-c", script, "shared", *missing)
+        done = subprocess.run(command, env={}, cwd="/", check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
 def test_arrows_point_the_right_way() -> None:
     """Packages and rooms import only what the design allows: these names and what is in them."""
     allowed = {

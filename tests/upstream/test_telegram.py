@@ -54,7 +54,11 @@ async def test_it_confirms_what_it_has_not_handled(sim: Service) -> None:
         await application.updater.stop()
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
-    still(confirmed and len(begun) == 1, "run_polling confirms what it fetched", "tg_bot.polling")
+    still(
+        confirmed and len(begun) == 1,
+        "run_polling confirms what it fetched",
+        "shared.telegram",
+    )
 
 
 @asynccontextmanager
@@ -85,7 +89,7 @@ async def test_a_404_of_anybody_is_a_wrong_token() -> None:
             await bot.get_me()
         except TelegramError as raised:
             error = raised
-    still(isinstance(error, InvalidToken), "A 404 is InvalidToken", "tg_bot.polling")
+    still(isinstance(error, InvalidToken), "A 404 is InvalidToken", "shared.telegram")
 
 
 def test_an_answer_that_was_cut_short_is_logged_whole(caplog: pytest.LogCaptureFixture) -> None:
@@ -95,5 +99,5 @@ def test_an_answer_that_was_cut_short_is_logged_whole(caplog: pytest.LogCaptureF
     still(
         "a secret" in caplog.text,
         "What was cut short is logged",
-        "parse_json_payload in tg_bot.request",
+        "parse_json_payload in shared.telegram",
     )

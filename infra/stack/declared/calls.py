@@ -2,6 +2,7 @@
 
 The sources are read, never imported. A use is any mention of the function, called or handed on;
 what `broker` is asked to do beside a stream (a probe, a lease) needs the publisher's rights too.
+What a part of the runtime does, such as `shared.telegram`, each service does that imports it.
 """
 
 import ast
@@ -13,6 +14,7 @@ from typing import Literal
 Verb = Literal["publishes", "subscribes"]
 
 MODULE = "shared.generated.events"
+RUNTIME = "shared/src/shared"
 FUNCTIONS: dict[str, Verb] = {
     "publish_": "publishes",
     "refuse_": "publishes",
@@ -45,14 +47,30 @@ def uses_of(repository: Path, events: Iterable[str]) -> dict[str, tuple[Use, ...
     A service without sources has no entry. Files that are no Python are left to the linters.
     """
     known = frozenset(events)
+    parts = {
+        f"shared.{folder.name}": list(_in_folder(folder, repository, known))
+        for folder in sorted((repository / RUNTIME).glob("*/"))
+        if f"shared.{folder.name}" not in MODULE
+    }
     return {
-        folder.parent.name: tuple(
-            use
-            for path in sorted(folder.rglob("*.py"))
-            for use in _in_file(path, path.relative_to(repository).as_posix(), known)
+        folder.parent.name: (
+            *_in_folder(folder, repository, known),
+            *(use for part in _parts(folder, parts) for use in parts[part]),
         )
         for folder in repository.glob("services/*/src")
     }
+
+
+def _in_folder(folder: Path, repository: Path, events: frozenset[str]) -> Iterator[Use]:
+    """Yield the uses in the sources of a folder, in file order."""
+    for path in sorted(folder.rglob("*.py")):
+        yield from _in_file(path, path.relative_to(repository).as_posix(), events)
+
+
+def _parts(folder: Path, parts: Iterable[str]) -> list[str]:
+    """Return the parts of the runtime that a service's sources import."""
+    sources = [path.read_bytes() for path in folder.rglob("*.py")]
+    return [part for part in parts if any(f"from {part} import".encode() in it for it in sources)]
 
 
 def _in_file(path: Path, name: str, events: frozenset[str]) -> list[Use]:

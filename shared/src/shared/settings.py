@@ -50,6 +50,12 @@ DatabaseUrl = Annotated[
         write="postgresql+asyncpg://user:password@host/name or sqlite+aiosqlite:///path",
     ),
 ]
+HttpUrl = Annotated[
+    str,
+    _address("http://", "https://", write="http://host:port or https://host"),
+    AfterValidator(lambda url: url.rstrip("/")),
+]
+"""Without a slash at its end."""
 Port = Annotated[int, Field(ge=0, le=65535)]
 """A port to listen on; 0 takes a free one."""
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]

@@ -6,6 +6,7 @@ Replies go through the outbox and hold nothing back.
 """
 
 import asyncio
+from dataclasses import dataclass
 
 import structlog
 from pydantic import ValidationError
@@ -17,9 +18,9 @@ from shared.generated.events import (
     refuse_command_received,
 )
 from shared.generated.schemas import CommandReceived, UserCreate
-from tg_bot.commands import shown_text
-from tg_bot.context import Context
-from tg_bot.users import Registration
+from shared.telegram import Context as AnyContext
+from shared.telegram import shown_text
+from tg_bot.users import Registration, Users
 
 log = structlog.get_logger(__name__)
 
@@ -39,12 +40,22 @@ DELAY_NOTICE_AFTER = 3.0
 """Seconds without an answer from Redis after which a sender is told that it takes longer."""
 
 
+@dataclass(frozen=True, slots=True)
+class BotData:
+    """What handlers share: `context.bot_data`."""
+
+    users: Users
+
+
+Context = AnyContext[BotData]
+
+
 async def handle_start(update: Update, context: Context) -> None:
     """`/start`: register the user with the backend in the background, and greet afterwards."""
     message, user = update.message, update.effective_user
     if message is None:
         return
-    outbox, chat = context.bot_data.outbox, message.chat_id
+    outbox, chat = context.outbox, message.chat_id
     if user is None:
         outbox.send(chat, UNREGISTERED)
         return
@@ -77,13 +88,13 @@ def greeting(registration: Registration, name: str) -> str:
 async def handle_help(update: Update, context: Context) -> None:
     """`/help`, and every other message that wants an answer: list the commands."""
     if update.message is not None:
-        context.bot_data.outbox.send(update.message.chat_id, HELP)
+        context.outbox.send(update.message.chat_id, HELP)
 
 
 async def handle_edit(update: Update, context: Context) -> None:
     """Say that a command that was edited into a message is not carried out."""
     if update.edited_message is not None:
-        context.bot_data.outbox.send(update.edited_message.chat_id, EDITED)
+        context.outbox.send(update.edited_message.chat_id, EDITED)
 
 
 async def handle_command(update: Update, context: Context) -> None:
@@ -95,7 +106,7 @@ async def handle_command(update: Update, context: Context) -> None:
     message = update.message
     if message is None:
         return
-    outbox, loop = context.bot_data.outbox, asyncio.get_running_loop()
+    outbox, loop = context.outbox, asyncio.get_running_loop()
     notice = loop.call_later(DELAY_NOTICE_AFTER, outbox.send, message.chat_id, DELAYED)
     try:
         publication = await _publish(update, message, context)

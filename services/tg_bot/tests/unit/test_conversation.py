@@ -117,6 +117,54 @@ async def test_strange_updates_are_handled_and_confirmed(
     assert running.exit_code is None
 
 
+ODD_STARTS: dict[str, tuple[dict[str, Any], str]] = {
+    "huge name": ({"from": {"id": 7, "is_bot": False, "first_name": "A" * 300}}, "went wrong"),
+    "name that is a list": ({"from": {"id": 7, "is_bot": False, "first_name": []}}, "went wrong"),
+    "nobody": ({}, "I cannot register you right now."),
+}
+
+
+@pytest.mark.parametrize("name", ODD_STARTS)
+async def test_a_start_that_cannot_be_a_user_is_answered(
+    running: Service, telegram: SimClient, name: str
+) -> None:
+    """What the backend's model refuses is kept and told; a start by nobody registers nobody."""
+    fields, expected = ODD_STARTS[name]
+    written = await telegram.write("/help", user=8)
+    helped = await telegram.wait_for_answer(8, after=written.message_id)
+    chat = {"id": 8, "type": "private", "first_name": "X"}
+    message = {"message_id": 1, "date": 1_790_000_000, "chat": chat, "text": "/start", **fields}
+    await telegram.inject({"message": message}, expires_in=3600)
+    assert expected in (await telegram.wait_for_answer(8, after=helped.message_id)).text
+
+
+async def test_an_edited_command_is_answered_and_not_carried_out(
+    running: Service, telegram: SimClient, redis_server: RedisServer
+) -> None:
+    """An edit publishes nothing: neither a second time what was published, nor anew."""
+    written = await telegram.write("/comand a", user=9)
+    helped = await telegram.wait_for_answer(9, after=written.message_id)
+    await telegram.edit(9, written.message_id, "/command a")
+    answer = await telegram.wait_for_answer(9, after=helped.message_id)
+    assert answer.text.startswith("I do not carry out what is edited.")
+    assert events(redis_server) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        ("", "API_BASE_URL is missing: set it in .env or the environment"),
+        ("backend", "API_BASE_URL is wrong: write http://host:port or https://host"),
+    ],
+)
+def test_the_backend_has_to_be_named(value: str, line: str) -> None:
+    """One line, and exit code 78."""
+    starting = bot("redis://127.0.0.1:1", "http://127.0.0.1:1", value)
+    with starting as service:
+        assert service.wait() == 78
+        assert service.log == f"tg_bot: {line}\n"
+
+
 async def test_a_command_that_can_never_be_an_event_is_refused(
     running: Service, telegram: SimClient, redis_server: RedisServer
 ) -> None:

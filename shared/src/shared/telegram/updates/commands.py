@@ -13,7 +13,7 @@ from telegram import Message, Update
 from telegram.ext import BaseHandler
 from telegram.ext.filters import ChatType, MessageFilter, StatusUpdate
 
-from tg_bot.context import Context
+from shared.telegram.context import Context
 
 SHOWN = re.compile(r"/([a-zA-Z0-9_]{1,64})(?:@([a-zA-Z0-9_]{3,32}))?(?!\B|[/<>])")
 
@@ -37,7 +37,7 @@ def shown_command(message: Message) -> str | None:
     return str(name).lower()
 
 
-class ShownCommand(BaseHandler[Update, Context, None]):
+class ShownCommand(BaseHandler[Update, Context[Any], None]):
     """Handles new messages that show one command; `context.args` are the words after it."""
 
     def __init__(self, command: str, callback: Any) -> None:
@@ -52,7 +52,7 @@ class ShownCommand(BaseHandler[Update, Context, None]):
         return shown_text(message).split()[1:]
 
     def collect_additional_context(
-        self, context: Context, update: Update, application: Any, check_result: Any
+        self, context: Context[Any], update: Update, application: Any, check_result: Any
     ) -> None:
         """Give the handler the words."""
         del update, application

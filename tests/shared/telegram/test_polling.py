@@ -3,24 +3,24 @@
 import asyncio
 import itertools
 import sys
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
 import pytest
 from telegram.error import NetworkError, RetryAfter
 
+from shared.telegram.replies.outbox import Limits, Outbox
 from telegram_sim.client import SimClient
 from tests.conditions import eventually
 from tests.odd_telegram import OddTelegram
-from tests.processes import Service, bot, url_of
+from tests.processes import Service, url_of
 from tests.servers import RedisServer
-from tg_bot.outbox import Limits, Outbox
+from tests.shared.telegram.a_bot import bot
 
 if TYPE_CHECKING:
     from telegram import Bot
 
-STOPPED_BOT = Path(__file__).parents[1] / "stopped_bot.py"
+STOPPED_BOT = ("-m", "tests.shared.telegram.stopped_bot")
 COUNTED = 3
 """Pauses that are looked at."""
 COMMANDS = 8
@@ -34,7 +34,7 @@ async def test_a_batch_that_is_published_after_the_stop_is_confirmed_and_answere
     with bot(redis_server.url, url_of(sim)) as stopped:
         stopped.kill()
         await telegram.write_many("/command {n}", count=COMMANDS, users=1, first_user=7)
-        stopped.start(sys.executable, str(STOPPED_BOT))
+        stopped.start(sys.executable, *STOPPED_BOT)
         assert await asyncio.to_thread(stopped.wait) == 0
         assert redis_server.client().xlen("command_received") == COMMANDS
         assert (await telegram.overview()).bot.pending == 0

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from telegram import Bot, Update
 
-from tg_bot.updates import parse_update
+from shared.telegram.api.parsing import parse_update
 
 USER = {"id": 7, "is_bot": False, "first_name": "Ada", "language_code": "en", "unknown": 1}
 CHAT = {"id": 7, "type": "private", "first_name": "Ada"}

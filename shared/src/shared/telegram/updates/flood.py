@@ -16,8 +16,8 @@ import structlog
 from aiolimiter import AsyncLimiter
 from pydantic_core import to_json
 
-from tg_bot.failures import chat_of
-from tg_bot.outbox import Outbox
+from shared.telegram.replies.outbox import Outbox
+from shared.telegram.updates.failures import chat_of
 
 log = structlog.get_logger(__name__)
 

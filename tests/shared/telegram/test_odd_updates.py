@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,10 +14,11 @@ import pytest
 from shared.generated.events import command_received, telegram_update
 from telegram_sim.client import SimClient
 from tests.conditions import eventually
-from tests.processes import Service, bot, health_of, simulator, url_of
+from tests.processes import Service, health_of, simulator, url_of
 from tests.servers import RedisServer
+from tests.shared.telegram.a_bot import bot
 
-FAILING_BOT = Path(__file__).parents[1] / "failing_bot.py"
+FAILING_BOT = ("-m", "tests.shared.telegram.failing_bot")
 DATE = 1_790_000_000
 USERS = itertools.count(100)
 TEXT = "some secret between us"
@@ -92,15 +92,6 @@ ODD_MESSAGES: dict[str, tuple[dict[str, Any], str]] = {
         NOT_SENT,
     ),
     "sender that is null": ({"from": None}, KEPT),
-    "start by a sender with a huge name": (
-        {"text": "/start", "from": {"id": 7, "is_bot": False, "first_name": "A" * 300}},
-        KEPT,
-    ),
-    "start by a sender whose name is a list": (
-        {"text": "/start", "from": {"id": 7, "is_bot": False, "first_name": [TEXT]}},
-        KEPT,
-    ),
-    "start by nobody": ({"text": "/start", "from": ...}, "I cannot register you right now."),
     "three hundred levels deep": (
         {"reply_to_message": {"chat": json.loads('{"a":' * 300 + "1" + "}" * 300)}},
         KEPT,
@@ -182,7 +173,7 @@ async def test_what_a_handler_raised_at_is_replayed_to_the_handlers(
     server = redis_server
     with simulator(limits=False) as sim, bot(server.url, url_of(sim)) as failing:
         failing.kill()
-        failing.start(sys.executable, str(FAILING_BOT))
+        failing.start(sys.executable, *FAILING_BOT)
         await asyncio.to_thread(failing.wait_for, health_of(failing))
         async with SimClient(url_of(sim)) as telegram:
             written = await telegram.write(f"/command {TEXT}", user=7)
@@ -200,7 +191,7 @@ async def test_what_a_handler_raised_at_is_replayed_to_the_handlers(
             )
             (again,) = listed(server)
             assert again["event_id"] == letter["event_id"]
-            assert again["group"] == "tg_bot"
+            assert again["group"] == "a_bot"
             assert TEXT not in failing.log
             assert await asyncio.to_thread(failing.terminate) == 0
 
@@ -211,7 +202,7 @@ async def test_what_a_handler_raised_at_is_replayed_to_the_handlers(
                 assert answer.text == PUBLISHED
                 client = server.client()
                 await eventually(
-                    lambda: client.xpending("telegram_update", "tg_bot")["pending"] == 0
+                    lambda: client.xpending("telegram_update", "a_bot")["pending"] == 0
                 )
             assert listed(server) == []
             assert event_ids(server, "command_received") == [letter["event_id"]]

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from shared.telegram.updates import flood
+from shared.telegram.updates.flood import TOO_MUCH, Flood, Quota
 from telegram_sim.client import SimClient
 from tests.conditions import eventually
-from tests.processes import Service, bot, health_of, url_of
+from tests.processes import Service, health_of, url_of
 from tests.servers import RedisServer
-from tg_bot import flood
-from tg_bot.flood import TOO_MUCH, Flood, Quota
+from tests.shared.telegram.a_bot import bot
 
 if TYPE_CHECKING:
-    from tg_bot.outbox import Outbox
+    from shared.telegram.replies.outbox import Outbox
 
 
 class Told:

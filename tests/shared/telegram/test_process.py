@@ -7,8 +7,9 @@ import pytest
 
 from telegram_sim.client import SimClient
 from tests.conditions import eventually
-from tests.processes import TOKEN, Service, bot, health_of, url_of
+from tests.processes import TOKEN, Service, health_of, url_of
 from tests.servers import RedisServer, free_port
+from tests.shared.telegram.a_bot import bot
 
 NOWHERE = "http://127.0.0.1:1"
 
@@ -18,7 +19,7 @@ def ended(service: Service) -> Callable[[], bool]:
     return lambda: service.exit_code is not None
 
 
-@pytest.mark.parametrize("name", ["TELEGRAM_BOT_TOKEN", "REDIS_URL", "API_BASE_URL"])
+@pytest.mark.parametrize("name", ["TELEGRAM_BOT_TOKEN", "REDIS_URL"])
 @pytest.mark.parametrize("how", ["missing", "empty"])
 def test_a_missing_variable_is_one_line_and_exit_78(name: str, how: str) -> None:
     """The line names the variable and where to set it; there is no traceback."""
@@ -29,14 +30,14 @@ def test_a_missing_variable_is_one_line_and_exit_78(name: str, how: str) -> None
         del starting.variables[name]
     with starting as running:
         assert running.wait() == 78
-        assert running.log == f"tg_bot: {name} is missing: set it in .env or the environment\n"
+        assert running.log == f"a_bot: {name} is missing: set it in .env or the environment\n"
 
 
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
     [
-        ("REDIS_URL", "localhost:6379", "REDIS_URL is wrong: it is no redis:// URL"),
-        ("API_BASE_URL", "backend", "API_BASE_URL is wrong: it is no http:// or https:// URL"),
+        ("REDIS_URL", "localhost:6379", "REDIS_URL is wrong: write redis://host:port"),
+        ("TELEGRAM_API_URL", "telegram", "TELEGRAM_API_URL is wrong: write http://host:port"),
         ("HEALTH_PORT", "no number", "HEALTH_PORT is wrong: Input should be a valid integer"),
         ("TELEGRAM_BOT_TOKEN_FILE", "/nowhere", "they are both set"),
     ],
@@ -62,7 +63,7 @@ async def test_a_wrong_token_is_one_line_and_exit_78_without_a_storm(
     with starting as running:
         assert await asyncio.to_thread(running.wait) == 78
         last = running.log.splitlines()[-1]
-        assert last.startswith("tg_bot: TELEGRAM_BOT_TOKEN is wrong: Telegram does not know it")
+        assert last.startswith("a_bot: TELEGRAM_BOT_TOKEN is wrong: Telegram does not know it")
         assert "Traceback" not in running.log
 
 

@@ -11,7 +11,7 @@ import aiohttp
 from telegram.error import NetworkError, RetryAfter, TimedOut
 from telegram.request import BaseRequest, RequestData
 
-from tg_bot.answers import Answer, parse_answer, status_of
+from shared.telegram.api.answers import Answer, parse_answer, status_of
 
 READ_TIMEOUT = 10.0
 CONNECT_TIMEOUT = 5.0

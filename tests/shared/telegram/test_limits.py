@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from telegram.error import NetworkError, RetryAfter, TelegramError
 
-from tg_bot import outbox as outbox_module
-from tg_bot.outbox import Limits, Outbox
+from shared.telegram.replies import outbox as outbox_module
+from shared.telegram.replies.outbox import Limits, Outbox
 
 if TYPE_CHECKING:
     from telegram import Bot

@@ -13,7 +13,7 @@ from aiolimiter import AsyncLimiter
 from telegram import Bot
 from telegram.error import BadRequest, Forbidden, RetryAfter, TelegramError
 
-from tg_bot.request import seconds_asked
+from shared.telegram.api.request import seconds_asked
 
 log = structlog.get_logger(__name__)
 

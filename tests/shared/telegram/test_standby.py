@@ -8,8 +8,9 @@ from typing import Any
 
 from telegram_sim.client import SimClient
 from tests.conditions import eventually
-from tests.processes import Service, bot, health_of, url_of
+from tests.processes import Service, health_of, url_of
 from tests.servers import RedisServer
+from tests.shared.telegram.a_bot import bot
 
 
 def role(service: Service) -> str:

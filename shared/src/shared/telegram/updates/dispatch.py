@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 from telegram.error import TelegramError
-from telegram.ext import Application, ApplicationHandlerStop
+from telegram.ext import ApplicationHandlerStop
 
 from shared.generated.events import (
     Delivery,
@@ -28,24 +28,21 @@ from shared.generated.events import (
     subscribe_telegram_update,
 )
 from shared.generated.schemas import TelegramUpdate
-from tg_bot.context import BotData
-from tg_bot.failures import HandlingError, chat_of, query_of, reason_of, where_of
-from tg_bot.updates import parse_update
+from shared.telegram.api.parsing import parse_update
+from shared.telegram.context import Bot
+from shared.telegram.updates.failures import HandlingError, chat_of, query_of, reason_of, where_of
 
 log = structlog.get_logger(__name__)
-
-Bot = Application[Any, Any, Any, Any, BotData, Any]
 
 FAILED = "Failed to send command."
 KEPT = "Something went wrong on my side. Your message is kept, and somebody will look at it."
 NOTICE_TIMEOUT = 60.0
 """Seconds that the confirmation of an update waits for its sender to be told of a refusal."""
-GROUP = "tg_bot"
 REPLAYS = Limits(deliveries=3)
 """Handing over again what has failed before rarely needs many tries."""
 
 
-async def handle(application: Bot, raw: Any, event_id: str) -> None:
+async def handle(application: Bot[Any], raw: Any, event_id: str) -> None:
     """Let the handlers have one update, and return when what came of it is durable.
 
     Args:
@@ -93,14 +90,14 @@ async def keep(raw: Any, event_id: str, reason: str) -> bool:
     return True
 
 
-def handle_replayed_updates(application: Bot) -> None:
+def handle_replayed_updates(application: Bot[Any]) -> None:
     """Have the handlers given what is replayed from the dead letters of `telegram_update`.
 
     An event that a handler had published before it raised has the same id again, so it stays
     single. What fails again is buried again.
     """
 
-    @subscribe_telegram_update(group=GROUP, limits=REPLAYS)
+    @subscribe_telegram_update(group=application.name, limits=REPLAYS)
     async def handle_again(event: TelegramUpdate, delivery: Delivery) -> None:
         try:
             await _dispatch(application, event.update)
@@ -119,7 +116,7 @@ def handle_replayed_updates(application: Bot) -> None:
             raise HandlingError(reason_of(error, event.update)) from None
 
 
-async def _dispatch(application: Bot, raw: Any) -> None:
+async def _dispatch(application: Bot[Any], raw: Any) -> None:
     """Let the first handler of each group that wants an update have it; raises what one raises."""
     update = parse_update(raw, application.bot)
     context = None
@@ -137,10 +134,10 @@ async def _dispatch(application: Bot, raw: Any) -> None:
             break
 
 
-async def _tell(application: Bot, raw: Any, text: str) -> None:
+async def _tell(application: Bot[Any], raw: Any, text: str) -> None:
     """Tell whoever caused an update what became of it; a button stops to spin."""
     chat, query = chat_of(raw), query_of(raw)
-    outbox = application.bot_data.outbox
+    outbox = application.outbox
     try:
         async with asyncio.timeout(NOTICE_TIMEOUT):
             if query is not None:

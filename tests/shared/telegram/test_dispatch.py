@@ -9,13 +9,13 @@ from telegram import Update
 from telegram.ext import CallbackQueryHandler, PollAnswerHandler, TypeHandler
 
 from shared.generated.events import NotConnectedError, TooLateError, telegram_update
+from shared.telegram import Bot, BotSettings, build_application
+from shared.telegram.broker import close_broker, connect_broker, polling_lease
+from shared.telegram.updates.dispatch import FAILED, KEPT, handle
+from shared.telegram.updates.polling import Poller, PollState
 from tests.odd_telegram import OddTelegram
 from tests.servers import RedisServer
-from tg_bot.broker import close_broker, connect_broker, polling_lease
-from tg_bot.dispatch import FAILED, KEPT, Bot, handle
-from tg_bot.main import build_application
-from tg_bot.polling import Poller, PollState
-from tg_bot.settings import Settings
+from tests.shared.telegram.a_bot import assemble
 
 ADA = {"id": 7, "is_bot": False, "first_name": "Ada"}
 PRIVATE = {"id": 7, "type": "private", "first_name": "Ada"}
@@ -36,21 +36,21 @@ async def telegram() -> AsyncIterator[OddTelegram]:
 
 
 @pytest.fixture
-async def application(telegram: OddTelegram, redis_server: RedisServer) -> AsyncIterator[Bot]:
+async def application(telegram: OddTelegram, redis_server: RedisServer) -> AsyncIterator[Bot[Any]]:
     """The bot's application, logged in and connected, without a loop that polls."""
-    settings = Settings.model_validate(
+    settings = BotSettings.model_validate(
         {
             "telegram_bot_token": "42:token",
             "telegram_api_url": telegram.url,
             "redis_url": redis_server.url,
-            "api_base_url": "http://127.0.0.1:1",
         }
     )
-    await connect_broker(settings.redis_url)
-    application = build_application(settings)
+    await connect_broker(settings.redis_url, "a_bot")
+    application = build_application("a_bot", settings)
     await application.initialize()
-    yield application
-    await application.bot_data.outbox.close(1)
+    async with assemble(application, settings):
+        yield application
+    await application.outbox.close(1)
     await application.shutdown()
     await close_broker()
 
@@ -64,7 +64,7 @@ def kept(server: RedisServer) -> list[str]:
 
 
 async def test_a_button_stops_to_spin_and_the_chat_is_told(
-    application: Bot, telegram: OddTelegram, redis_server: RedisServer
+    application: Bot[Any], telegram: OddTelegram, redis_server: RedisServer
 ) -> None:
     """Where the handler of a callback query raises, the query is answered too."""
     application.add_handler(CallbackQueryHandler(fail))
@@ -77,7 +77,7 @@ async def test_a_button_stops_to_spin_and_the_chat_is_told(
 
 
 async def test_a_button_whose_query_cannot_be_parsed_stops_to_spin(
-    application: Bot, telegram: OddTelegram, redis_server: RedisServer
+    application: Bot[Any], telegram: OddTelegram, redis_server: RedisServer
 ) -> None:
     """Its id is all that it takes; the chat is that of the message with the button."""
     message = {"chat": {"id": -9}}
@@ -98,7 +98,7 @@ async def test_a_button_whose_query_cannot_be_parsed_stops_to_spin(
     ids=["message", "channel post", "poll answer"],
 )
 async def test_a_handler_that_is_not_waited_for_is_all_the_same(
-    application: Bot, telegram: OddTelegram, redis_server: RedisServer, update: dict[str, Any]
+    application: Bot[Any], telegram: OddTelegram, redis_server: RedisServer, update: dict[str, Any]
 ) -> None:
     """`block=False`, a group of its own, any kind of update: what it raises is seen to."""
     application.add_handler(TypeHandler(Update, fail, block=False), group=1)
@@ -109,7 +109,7 @@ async def test_a_handler_that_is_not_waited_for_is_all_the_same(
 
 
 async def test_an_update_that_comes_again_is_kept_once(
-    application: Bot, telegram: OddTelegram, redis_server: RedisServer
+    application: Bot[Any], telegram: OddTelegram, redis_server: RedisServer
 ) -> None:
     """Telegram repeats what a bot had not confirmed when it died."""
     application.add_handler(TypeHandler(Update, fail), group=-1)
@@ -119,7 +119,7 @@ async def test_an_update_that_comes_again_is_kept_once(
 
 
 async def test_who_cannot_be_kept_is_not_told_so(
-    application: Bot,
+    application: Bot[Any],
     telegram: OddTelegram,
     redis_server: RedisServer,
     monkeypatch: pytest.MonkeyPatch,
@@ -134,7 +134,7 @@ async def test_who_cannot_be_kept_is_not_told_so(
 
 
 async def test_a_bot_that_is_stopping_keeps_nothing(
-    application: Bot, telegram: OddTelegram, redis_server: RedisServer
+    application: Bot[Any], telegram: OddTelegram, redis_server: RedisServer
 ) -> None:
     """A broker that was closed is no fault of the update: it must not be confirmed."""
     await close_broker()
@@ -146,7 +146,7 @@ async def test_a_bot_that_is_stopping_keeps_nothing(
 
 
 async def test_a_batch_of_days_ago_is_fetched_again(
-    application: Bot, telegram: OddTelegram, redis_server: RedisServer
+    application: Bot[Any], telegram: OddTelegram, redis_server: RedisServer
 ) -> None:
     """Nobody knows whether it was published: not confirmed, not kept, and nobody is told a lie."""
 
@@ -170,7 +170,7 @@ async def test_a_batch_of_days_ago_is_fetched_again(
 
 
 async def test_a_sender_whom_nobody_can_tell_holds_nothing_up(
-    application: Bot, telegram: OddTelegram, redis_server: RedisServer
+    application: Bot[Any], telegram: OddTelegram, redis_server: RedisServer
 ) -> None:
     """The update is kept and may be confirmed, though Telegram refuses the notice."""
     telegram.answer("sendMessage", (403, b'{"ok":false,"description":"Forbidden: blocked"}'))

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-import tg_bot.main
-import tg_bot.outbox
-import tg_bot.polling
 from shared.logs import configure_logging
+from shared.telegram import BotSettings, application, build_application
+from shared.telegram.api.answers import LARGEST_UPDATE_ID
+from shared.telegram.application import run, set_commands
+from shared.telegram.replies import outbox
+from shared.telegram.updates import polling
 from tests.odd_telegram import OddAnswer, OddTelegram, as_body
 from tests.servers import RedisServer
-from tg_bot.answers import LARGEST_UPDATE_ID
-from tg_bot.main import build_application, run, set_commands
-from tg_bot.settings import Settings
+from tests.shared.telegram.a_bot import assemble
 
 TEXT = "PLANTED"
 ADA = {"id": 7, "is_bot": False, "first_name": TEXT}
@@ -79,10 +79,10 @@ NO_BOTS = [
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for hundredths of seconds where the bot would wait for seconds."""
-    for module in (tg_bot.main, tg_bot.polling):
+    for module in (application, polling):
         monkeypatch.setattr(module, "FIRST_BACKOFF", 0.005)
         monkeypatch.setattr(module, "LAST_BACKOFF", 0.01)
-    monkeypatch.setattr(tg_bot.outbox, "FIRST_BACKOFF", 0.005)
+    monkeypatch.setattr(outbox, "FIRST_BACKOFF", 0.005)
     monkeypatch.setenv("PTB_TIMEDELTA", "true")
 
 
@@ -93,14 +93,13 @@ async def telegram() -> AsyncIterator[OddTelegram]:
         yield telegram
 
 
-def settings_for(telegram: OddTelegram, redis_url: str) -> Settings:
+def settings_for(telegram: OddTelegram, redis_url: str) -> BotSettings:
     """Return the variables of a bot between two servers."""
-    return Settings.model_validate(
+    return BotSettings.model_validate(
         {
             "telegram_bot_token": "42:token",
             "telegram_api_url": telegram.url,
             "redis_url": redis_url,
-            "api_base_url": "http://127.0.0.1:1",
             "health_port": 0,
             "replies_per_second": 0,
             "messages_per_minute": 0,
@@ -112,9 +111,9 @@ class Running:
     """The bot in this process, until the end of a test."""
 
     def __init__(self, telegram: OddTelegram, server: RedisServer) -> None:
-        configure_logging("tg_bot", level="DEBUG", format="json")
+        configure_logging("a_bot", level="DEBUG", format="json")
         settings = settings_for(telegram, server.url)
-        self._task = asyncio.create_task(run(settings))
+        self._task = asyncio.create_task(run("a_bot", settings, assemble, asyncio.Event()))
 
     async def until(self, look: Any, seconds: float = 30) -> None:
         """Wait until something is so; the bot must not end before."""
@@ -219,14 +218,14 @@ async def test_an_odd_setmycommands_ends_nothing(
     telegram: OddTelegram, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The menu is not set, and the bot goes on."""
-    configure_logging("tg_bot", level="DEBUG", format="json")
+    configure_logging("a_bot", level="DEBUG", format="json")
     answers = [*NO_ANSWERS, *NO_LISTS]
     telegram.answer("setMyCommands", *answers)
-    application = build_application(settings_for(telegram, "redis://127.0.0.1:1"))
-    await application.initialize()
+    bot = build_application("a_bot", settings_for(telegram, "redis://127.0.0.1:1"))
+    await bot.initialize()
     for _ in answers:
-        await set_commands(application)
-    await application.shutdown()
+        await set_commands(bot, ())
+    await bot.shutdown()
     assert telegram.waiting_answers == 0
     assert log_of(capsys).count("command list not set") >= len(NO_ANSWERS)
 

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from telegram_sim.client import SimClient
-from tests.processes import Service, bot, health_of, simulator, url_of
+from tests.processes import Service, health_of, simulator, url_of
 from tests.servers import RedisServer
+from tests.shared.telegram.a_bot import bot
 
 PUBLISHED = "Command published!"
 HELP = "Here is what I understand:"
-EDITED = "I do not carry out what is edited."
+EDITED = "I do not carry out."
 COMMAND = {"type": "bot_command", "offset": 0, "length": 8}
 DATE = 1_790_000_000
 SENDER = {"id": 5, "is_bot": False, "first_name": "Ada"}

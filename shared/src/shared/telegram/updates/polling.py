@@ -21,13 +21,13 @@ from urllib.parse import urlencode
 
 import structlog
 from telegram.error import Conflict, InvalidToken, RetryAfter, TelegramError
-from telegram.ext import Application
 from telegram.request import BaseRequest
 
 from shared.generated.events import Lease, TooLateError
-from tg_bot.answers import id_by_content, split_updates
-from tg_bot.dispatch import handle, keep
-from tg_bot.request import seconds_asked
+from shared.telegram.api.answers import id_by_content, split_updates
+from shared.telegram.api.request import seconds_asked
+from shared.telegram.context import Bot
+from shared.telegram.updates.dispatch import handle, keep
 
 log = structlog.get_logger(__name__)
 
@@ -76,9 +76,17 @@ class PollState:
         return asks and (self.failing_since is None or now - self.failing_since < FAILING_AFTER)
 
     @property
-    def age(self) -> float | None:
-        """Return the seconds since the last good getUpdates; None before the first."""
-        return None if self.last_success is None else monotonic() - self.last_success
+    def details(self) -> dict[str, Any]:
+        """Return what the bot's health says of the loop."""
+        age = None if self.last_success is None else round(monotonic() - self.last_success, 1)
+        return {
+            "role": "active" if self.active else "standby",
+            "polling": self.moves,
+            "seconds_since_get_updates": age,
+            "failures": self.failures,
+            "conflicts": self.conflicts,
+            "reason": self.failing,
+        }
 
 
 class Poller:
@@ -89,7 +97,7 @@ class Poller:
 
     def __init__(
         self,
-        application: Application[Any, Any, Any, Any, Any, Any],
+        application: Bot[Any],
         request: BaseRequest,
         state: PollState,
         lease: Lease,
@@ -213,7 +221,7 @@ class Poller:
 
     async def _handle_one(self, raw: dict[str, Any]) -> None:
         """Let the handlers have one update; it returns when what came of it is durable."""
-        if not await self._application.bot_data.flood.admits(raw):
+        if not await self._application.flood.admits(raw):
             return
         await handle(self._application, raw, self._event_id(raw["update_id"]))
 

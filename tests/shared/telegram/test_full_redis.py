@@ -9,8 +9,9 @@ import pytest
 
 from telegram_sim.client import SimClient
 from tests.conditions import eventually
-from tests.processes import Service, bot, get_status, health_of, simulator, url_of
+from tests.processes import Service, get_status, health_of, simulator, url_of
 from tests.servers import RedisServer
+from tests.shared.telegram.a_bot import bot
 
 LARGEST = "/command " + "語" * 4087
 """An entry of 25 kB: the longest text there is, and its one argument."""

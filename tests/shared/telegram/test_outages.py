@@ -8,8 +8,9 @@ import pytest
 
 from telegram_sim.client import SimClient
 from tests.conditions import eventually
-from tests.processes import Service, bot, get_status, health_of, url_of
+from tests.processes import Service, get_status, health_of, url_of
 from tests.servers import RedisServer
+from tests.shared.telegram.a_bot import bot
 
 
 @pytest.fixture

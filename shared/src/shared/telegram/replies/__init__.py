@@ -1,0 +1,1 @@
+"""What the bot says, in the background and within Telegram's limits."""

@@ -1,0 +1,1 @@
+"""Updates: fetched, handed to the handlers, and confirmed when what they caused is durable."""

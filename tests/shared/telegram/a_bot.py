@@ -1,0 +1,93 @@
+"""`python -m tests.shared.telegram.a_bot`: a bot of these tests, with one command."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from pydantic import ValidationError
+from telegram import Update
+from telegram.ext import MessageHandler
+from telegram.ext.filters import UpdateType
+
+from shared.generated.events import publish_command_received, refuse_command_received
+from shared.generated.schemas import CommandReceived
+from shared.telegram import (
+    SHOWS_COMMAND,
+    WANTS_ANSWER,
+    Bot,
+    BotSettings,
+    Context,
+    ShownCommand,
+    run_bot,
+    shown_text,
+)
+from tests import processes
+
+MODULE = "tests.shared.telegram.a_bot"
+HELP, EDITED, PUBLISHED = "Here is what I understand:", "I do not carry out.", "Command published!"
+DELAYED = "Your command is delayed."
+
+
+async def handle_command(update: Update, context: Context[Any]) -> None:
+    """Publish the command."""
+    message = update.message
+    assert message is not None
+    event_id = f"{context.bot.id}:{update.update_id}"
+    loop = asyncio.get_running_loop()
+    notice = loop.call_later(3, context.outbox.send, message.chat_id, DELAYED)
+    try:
+        event = CommandReceived.model_validate(
+            {
+                "command": shown_text(message),
+                "args": context.args,
+                "user_id": message.from_user and message.from_user.id,
+                "timestamp": message.date,
+            }
+        )
+    except ValidationError:
+        await refuse_command_received(update.to_dict(), event_id=event_id, reason="user_id")
+    else:
+        await publish_command_received(event, event_id=event_id)
+    finally:
+        notice.cancel()
+    context.outbox.send(message.chat_id, PUBLISHED)
+
+
+async def handle_help(update: Update, context: Context[Any]) -> None:
+    """Answer whatever wants an answer."""
+    assert update.message is not None
+    context.outbox.send(update.message.chat_id, HELP)
+
+
+async def handle_edit(update: Update, context: Context[Any]) -> None:
+    """Answer an edit."""
+    assert update.edited_message is not None
+    context.outbox.send(update.edited_message.chat_id, EDITED)
+
+
+@asynccontextmanager
+async def assemble(bot: Bot[Any], settings: BotSettings) -> AsyncIterator[None]:
+    """Give the bot its handlers."""
+    del settings
+    bot.add_handler(ShownCommand("command", handle_command))
+    bot.add_handler(MessageHandler(UpdateType.MESSAGE & WANTS_ANSWER, handle_help))
+    bot.add_handler(MessageHandler(UpdateType.EDITED_MESSAGE & SHOWS_COMMAND, handle_edit))
+    yield
+
+
+def main() -> int:
+    """Run it."""
+    return run_bot("a_bot", BotSettings, assemble)
+
+
+def bot(redis_url: str, telegram_url: str) -> processes.Service:
+    """Return the bot as a process, between a Redis and a simulator."""
+    service = processes.bot(redis_url, telegram_url)
+    service.name = MODULE
+    return service
+
+
+if __name__ == "__main__":
+    sys.exit(main())
