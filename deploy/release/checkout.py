@@ -7,7 +7,7 @@ from deploy.errors import DataError, UsageError
 from infra.places.diagnostics import nearest
 from infra.places.writing import diff
 from infra.stack import InputError, Plan, load_plan
-from infra.stack.compose.containers import compose_files
+from infra.stack.compose.documents import compose_files
 from infra.stack.rendering import render
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +35,7 @@ def check_service(plan: Plan, name: str) -> None:
     Raises:
         UsageError: It has not; the message has the nearest name.
     """
-    known = [one.name for one in compose_files(plan)["prod"].containers]
+    known = list(compose_files(plan)["prod"]["services"])
     if name not in known:
         raise UsageError(f"no service is called {name!r}{nearest(name, known)}")
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from deploy import commands
 from deploy.errors import UnavailableError
@@ -18,10 +19,11 @@ from deploy.release import registry
 from deploy.release.engine import docker
 from deploy.remote import Remote, pump
 from infra.stack import Plan
-from infra.stack.compose.containers import compose_files
-from infra.stack.compose.file import Build
+from infra.stack.compose.documents import compose_files
 
 Say = Callable[[str], None]
+Build = dict[str, Any]
+"""Compose's words for how an image is built: context, dockerfile in it, perhaps target."""
 PROGRESS_SECONDS = 2.0
 SPACE_FACTOR = 2.2
 """The host needs an image's size twice for a moment: the archive's layers and their contents."""
@@ -31,12 +33,11 @@ RESERVE = 500_000_000
 def builds(plan: Plan) -> dict[str, Build]:
     """Return how the image of each service of prod is built, infrastructure too."""
     files = compose_files(plan)
-    wanted = {one.name for one in files["prod"].containers}
     return {
-        one.name: one.build
-        for name in ("dev", "tests")
-        for one in files[name].containers
-        if one.build is not None and one.name in wanted
+        name: service["build"]
+        for overlay in ("dev", "tests")
+        for name, service in files[overlay]["services"].items()
+        if "build" in service and name in files["prod"]["services"]
     }
 
 
@@ -91,21 +92,17 @@ def build(plan: Plan, root: Path, say: Say, *, verbose: bool) -> dict[str, str]:
 
 def service(root: Path, one: Build, tag: str) -> dict[str, object]:
     """Return the Compose service that builds one image."""
-    build: dict[str, object] = {"context": str(root / one.context), "dockerfile": one.dockerfile}
-    if one.target:
-        build["target"] = one.target
-    if one.service:
-        build["args"] = {"SERVICE": one.service}
-    return {"image": tag, "build": build}
+    return {"image": tag, "build": {**one, "context": str(root / one["context"])}}
 
 
 def source(root: Path, one: Build) -> str:
     """Return a digest of everything that an image is made from: sources, target, base images."""
-    digest = hashlib.sha256(one.target.encode())
-    dockerfile = root / one.context / one.dockerfile
-    context = (root / one.context).relative_to(root)
-    if one.service:
-        folders = ["shared", f"services/{one.service}", one.dockerfile, ".dockerignore"]
+    digest = hashlib.sha256(one.get("target", "").encode())
+    dockerfile = root / one["context"] / one["dockerfile"]
+    context = (root / one["context"]).relative_to(root)
+    if context == Path():
+        sources = f"services/{one['args']['SERVICE']}"
+        folders = ["shared", sources, one["dockerfile"], ".dockerignore"]
     else:
         folders = [str(context)]
     listing = ("git", "ls-files", "-s", "--", *folders)

@@ -15,7 +15,7 @@ from deploy.release.smoke import smoke
 from infra.stack import Plan, Service
 from infra.stack.compose.acl import OPERATOR
 from infra.stack.compose.addresses import POSTGRES_USER
-from infra.stack.compose.containers import DATA_FOLDERS
+from infra.stack.compose.documents import DATA_FOLDERS
 from infra.stack.compose.secrets import DATABASE_USER, MOUNT, password_of, secret_files
 
 Json = dict[str, Any]

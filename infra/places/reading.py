@@ -20,11 +20,11 @@ KINDS = {"str", "null", "bool", "int", "float", "timestamp", "merge", "value"}
 CANONICAL_INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 CANONICAL_FLOAT = re.compile(r"-?(0|[1-9][0-9]*)\.([0-9]*[1-9]|0)")
 SCALARS: dict[str, Callable[[str], Any]] = {
-    f"{TAG}null": lambda _: None,
-    f"{TAG}bool": lambda text: {"true": True, "false": False}[text.lower()],
-    f"{TAG}int": lambda text: int(text, 0),
-    f"{TAG}float": float,
-    f"{TAG}str": str,
+    "null": lambda _: None,
+    "bool": lambda text: {"true": True, "false": False}[text.lower()],
+    "int": lambda text: int(text, 0),
+    "float": float,
+    "str": str,
 }
 
 
@@ -184,13 +184,23 @@ def plain(node: Node, reading: Reading, at: Pointer = (), inside: tuple[Node, ..
 
 
 def _scalar(node: ScalarNode, reading: Reading) -> Any:
-    read = SCALARS.get(node.tag)
-    if read is None:
-        reading.error(node, f"'{node.value}' has the tag {node.tag}, which JSON does not know")
-        return None
     try:
-        return read(node.value)
-    except (ValueError, KeyError):
-        kind = node.tag.removeprefix(TAG)
-        reading.error(node, f"'{node.value}' is no {kind} that JSON knows")
+        return scalar_of(node)
+    except ValueError as error:
+        reading.error(node, str(error))
         return None
+
+
+def scalar_of(node: ScalarNode) -> Any:
+    """Return a scalar as JSON would have it.
+
+    Raises:
+        ValueError: JSON has no such type, or no such form of it; the message says which.
+    """
+    kind = node.tag.removeprefix(TAG)
+    if kind not in SCALARS:
+        raise ValueError(f"'{node.value}' has the tag {node.tag}, which JSON does not know")
+    try:
+        return SCALARS[kind](node.value)
+    except (ValueError, KeyError):
+        raise ValueError(f"'{node.value}' is no {kind} that JSON knows") from None

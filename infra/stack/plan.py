@@ -6,9 +6,10 @@ are equal. `load_plan` makes one; `Plan.stand_ins` says what to set where a stan
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Overlay = Literal["dev", "tests", "prod"]
+OVERLAYS: tuple[Overlay, ...] = get_args(Overlay)
 Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
 Kind = Literal["value", "default", "from", "secret", "required"]
 Attribute = Literal["url", "host", "port", "health_port", "bind", "data"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import fields
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 from infra.places.reading import Reading
 from infra.stack import plan
@@ -18,8 +18,6 @@ from infra.stack.declared.defaults import (
     variables_of,
 )
 from infra.stack.declared.events import Channel
-
-OVERLAYS: tuple[plan.Overlay, ...] = get_args(plan.Overlay)
 
 
 def make_plan(stack: Stack, reading: Reading, events: Iterable[Channel]) -> plan.Plan:
@@ -76,7 +74,7 @@ def _service(
         name=found.name,
         type=found.type,
         description=found.description,
-        overlays=tuple(name for name in OVERLAYS if name in found.overlays),
+        overlays=tuple(name for name in plan.OVERLAYS if name in found.overlays),
         profiles=found.profiles,
         image=found.image,
         command=found.command or (() if found.image else ("python", "-m", found.name)),
@@ -204,7 +202,7 @@ def _published(
             plan.HostPort(port.published, port.target or own_port, port.host_ip, port.reason)
             for port in getattr(found, overlay)
         )
-        for overlay in OVERLAYS
+        for overlay in plan.OVERLAYS
         if found and getattr(found, overlay)
     }
 

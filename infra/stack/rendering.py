@@ -1,16 +1,13 @@
 """Render the plan: every file as a whole, by templates that hold layout only."""
 
-import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from infra.places.templates import templates
 from infra.places.writing import changed
-from infra.stack.compose.containers import compose_files
-from infra.stack.compose.file import ComposeFile
+from infra.places.yaml_text import block
+from infra.stack.compose.documents import Document, compose_files
 from infra.stack.declared.reference import REFERENCE, render_reference
 from infra.stack.declared.schema import SCHEMA, render_schema
 from infra.stack.pages.service_pages import tables
@@ -31,8 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = ROOT / "infra"
 ENV_EXAMPLE = ".env.example"
 COMPOSE = "infra/compose.{}.yml"
-PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./@+-]*(:[A-Za-z0-9_./@+-]+)*|\$\{[^\"'{}#\s]*\}")
-NOT_TEXT = re.compile(r"(?i)y|n|yes|no|on|off|true|false|null|~")
+KINDS = {"redis": "The event streams.", "postgres": "What the services store."}
 
 Rendered = dict[str, str]
 
@@ -42,7 +38,7 @@ class Rendering:
     """The text of every file by its path, and what the Compose files among them have to say."""
 
     texts: Rendered
-    compose: dict[str, ComposeFile]
+    compose: dict[str, Document]
 
 
 def render(plan: Plan, root: Path) -> Rendering:
@@ -52,10 +48,13 @@ def render(plan: Plan, root: Path) -> Rendering:
         plan: the stack.
         root: the repository, for the files that are rendered in part only.
     """
-    layout = templates(TEMPLATES, yaml=scalar, flow=flow)
+    layout = templates(TEMPLATES, block=block)
     compose = {COMPOSE.format(name): file for name, file in compose_files(plan).items()}
+    comments = {part.name: KINDS[part.type] for part in plan.infrastructure}
+    comments |= {service.name: service.description for service in plan.services}
     rendered = {
-        path: layout(f"{Path(path).name}.jinja", file=file) for path, file in compose.items()
+        path: layout(f"{Path(path).name}.jinja", file=file, comments=comments)
+        for path, file in compose.items()
     }
     rendered |= _topology(plan, layout)
     rendered |= {ENV_EXAMPLE: _example(plan, layout), SCHEMA: render_schema()}
@@ -98,19 +97,3 @@ def verify_changes(root: Path, rendering: Rendering) -> None:
 def _example(plan: Plan, layout: Callable[..., str]) -> str:
     settings, optional = groups(plan), profiles(plan)
     return layout("../.env.example.jinja", groups=settings, profiles=optional)
-
-
-def scalar(value: Any) -> str:
-    """Return a value as YAML: plain where that is safe and quoted everywhere else."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if not isinstance(value, str):
-        return str(value)
-    if PLAIN.fullmatch(value) and not NOT_TEXT.fullmatch(value):
-        return value
-    return json.dumps(value, ensure_ascii=False)
-
-
-def flow(values: tuple[str, ...]) -> str:
-    """Return a list in one line, each item quoted."""
-    return json.dumps(list(values), ensure_ascii=False)

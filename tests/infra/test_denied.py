@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from infra.stack import load_plan
-from infra.stack.compose.containers import compose_files
+from infra.stack.compose.documents import compose_files
 from infra.stack.scaffold import create
 from telegram_sim.client import SimClient
 from tests.conditions import eventually
@@ -270,15 +270,12 @@ def serve_users_of(overlay: str, text: str, folder: Path, server: RedisServer) -
     (folder / "shared").mkdir(parents=True)
     (folder / "shared/spec").symlink_to(ROOT / "shared/spec")
     (folder / "services.yml").write_text(text, encoding="utf-8")
-    containers = {
-        found.name: found
-        for found in compose_files(load_plan(folder / "services.yml"))[overlay].containers
-    }
-    users = " ".join(containers["redis"].command).partition(" --user ")[2]
+    services = compose_files(load_plan(folder / "services.yml"))[overlay]["services"]
+    users = " ".join(services["redis"]["command"]).partition(" --user ")[2]
     for user in users.replace("${REDIS_PASSWORD:-}", PASSWORD).split(" --user "):
         name, *rules = user.split(" ")
         if name != "default":
             server.client().execute_command("ACL", "SETUSER", name, "reset", *rules)
-    given = dict(containers["tg_bot"].environment)["REDIS_URL"]
+    given = str(services["tg_bot"]["environment"]["REDIS_URL"])
     address = server.url.removeprefix("redis://")
     return given.replace("${REDIS_PASSWORD:-}", PASSWORD).replace("redis:6379", address)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from infra.stack import load_plan
-from infra.stack.compose.containers import compose_files
+from infra.stack.compose.documents import compose_files
 from infra.stack.compose.verification import verify
 from infra.stack.examples import EXAMPLES, examples, rendered
 from infra.stack.rendering import COMPOSE

@@ -16,7 +16,7 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from infra.places.source import YAML_1_1
 from infra.stack.__main__ import main
-from infra.stack.compose.containers import compose_files
+from infra.stack.compose.documents import compose_files
 from infra.stack.loading import load
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -50,10 +50,9 @@ class Stack:
         self._file.write_text(json.dumps(self._document()), encoding="utf-8")
 
     def _document(self) -> dict[str, Any]:
-        from infra.stack.compose.containers import compose_files  # noqa: PLC0415  near its one use
-        from infra.stack.compose.verification import document  # noqa: PLC0415
+        from infra.stack.compose.documents import compose_files  # noqa: PLC0415  near its one use
 
-        rendered = document(compose_files(self.plan)["tests"])
+        rendered = compose_files(self.plan)["tests"]
         listeners = {
             name: {
                 "image": "redis:8",

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from infra.stack import load_plan
-from infra.stack.compose.containers import compose_files
-from infra.stack.compose.file import ComposeFile
+from infra.stack.compose.documents import Document, compose_files
 from infra.stack.compose.verification import RenderingError, verify
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -14,7 +13,7 @@ TEXT = (ROOT / "infra/compose.prod.yml").read_text(encoding="utf-8")
 
 
 @pytest.fixture
-def file() -> ComposeFile:
+def file() -> Document:
     """What the prod file has to say."""
     return compose_files(load_plan(ROOT / "services.yml"))["prod"]
 
@@ -32,7 +31,7 @@ def file() -> ComposeFile:
     ],
 )
 def test_a_wrong_template_is_told_with_the_place(
-    old: str, new: str, said: str, file: ComposeFile
+    old: str, new: str, said: str, file: Document
 ) -> None:
     """Whatever differs from the plan, in value, type or presence, is an error."""
     assert old in TEXT
@@ -41,6 +40,6 @@ def test_a_wrong_template_is_told_with_the_place(
     assert said in str(caught.value)
 
 
-def test_the_right_text_passes(file: ComposeFile) -> None:
+def test_the_right_text_passes(file: Document) -> None:
     """The committed file is the plan."""
     verify("infra/compose.prod.yml", TEXT, file)

@@ -67,11 +67,11 @@ def reached(found: Service, providers: dict[str, list[str]]) -> set[str]:
     return names - {found.name}
 
 
-def ports(published: tuple[HostPort, ...]) -> tuple[str, ...]:
+def ports(published: tuple[HostPort, ...]) -> list[str]:
     """Return host ports in Compose's short form, such as 127.0.0.1:8000:8000."""
-    return tuple(
+    return [
         f"{_bracketed(port.host_ip)}:{port.published or ''}:{port.target}" for port in published
-    )
+    ]
 
 
 def _bracketed(address: str) -> str:

@@ -1,0 +1,274 @@
+"""What each Compose file says: plain data in Compose's own words, made of the plan.
+
+The templates lay it out and say nothing else: what they wrote parses to these very documents.
+
+    base    what every overlay runs, without host ports and profiles
+    dev     what a developer's machine adds to base: builds, host ports, profiles, stand-ins
+    tests   complete: random host ports, the stand-ins, nothing that leads out
+    prod    complete: images of a release, secrets as files, no builds
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from infra.stack.compose.acl import OPERATOR, acl_arguments
+from infra.stack.compose.addresses import POSTGRES_USER, open_password
+from infra.stack.compose.networks import EGRESS, PUBLISHED, Networks, ports
+from infra.stack.compose.secrets import (
+    DATABASE_USER,
+    MOUNT,
+    password_of,
+    secret_files,
+    users_file,
+)
+from infra.stack.compose.values import Values, literal
+from infra.stack.plan import OVERLAYS, Health, Infrastructure, Overlay, Plan, Resources, Service
+
+DOCKERFILE = "services/Dockerfile"
+SECRETS_FOLDER = "${SECRETS_DIR:-./secrets}"
+DATA_FOLDERS = {"redis": "/data", "postgres": "/var/lib/postgresql/data"}
+UNRELEASED = "0" * 64
+LOGGING = {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}
+# Compose refuses a merged list that has the same item twice, and each file is to be complete where
+# a reader, or a linter, looks for protections: what is merged onto base spells it without `:true`.
+NO_NEW_PRIVILEGES = ["no-new-privileges:true"]
+PROTECTIONS = ("read_only", "cap_drop", "cap_add", "security_opt")
+NOT_IN_BASE = {"build", "profiles", "ports", "networks", "network_mode"}
+ADDED_TO_BASE = ("build", "profiles", "ports", "networks", *PROTECTIONS, "deploy")
+SCRATCH = "/tmp:size=64m,mode=1777"  # noqa: S108  a private tmpfs of the container
+POSTGRES_SOCKET = "/run/postgresql:size=1m,uid=999,gid=999,mode=0775"
+
+Document = dict[str, Any]
+
+
+def compose_files(plan: Plan) -> dict[str, Document]:
+    """Return the contents of infra/compose.NAME.yml by NAME."""
+    dev = _Overlay(plan, "dev").services()
+    everywhere: dict[str, Infrastructure | Service] = {
+        **{part.name: part for part in plan.infrastructure},
+        **{part.name: part for part in plan.services if part.overlays == OVERLAYS},
+    }
+    networks = Networks(plan, "dev", everywhere)
+    inner = {
+        name: [network for network in networks.of(part) if network != PUBLISHED]
+        for name, part in everywhere.items()
+    }
+    base = {name: _base(dev[name], inner[name]) for name in dev if name in everywhere}
+    added = {name: _addition(dev[name], inner[name]) for name in base}
+    only_dev = {name: service for name, service in dev.items() if name not in base}
+    return {
+        "base": _file(plan.project, base),
+        "dev": _file(plan.project, added | only_dev),
+        "tests": _file(f"{plan.project}-tests", _Overlay(plan, "tests").services()),
+        "prod": _file(plan.project, _Overlay(plan, "prod").services()),
+    }
+
+
+def _base(service: Document, networks: list[str]) -> Document:
+    kept = {key: value for key, value in service.items() if key not in NOT_IN_BASE}
+    if "security_opt" in kept:
+        kept["security_opt"] = NO_NEW_PRIVILEGES
+    return kept | _reach(networks)
+
+
+def _addition(service: Document, inner: list[str]) -> Document:
+    added = {key: service[key] for key in ADDED_TO_BASE if key in service}
+    networks = [name for name in added.pop("networks", ()) if name not in inner]
+    return added | _present(networks=networks)
+
+
+def _file(project: str, services: dict[str, Document]) -> Document:
+    def each(key: str) -> list[str]:
+        return list(dict.fromkeys(name for one in services.values() for name in one.get(key, ())))
+
+    return {"name": project, "x-logging": LOGGING, "services": services} | _present(
+        networks={name: _network(name) for name in sorted(each("networks"))},
+        volumes={volume.partition(":")[0]: {} for volume in each("volumes")},
+        secrets={name: {"file": f"{SECRETS_FOLDER}/{name}"} for name in each("secrets")},
+    )
+
+
+def _network(name: str) -> Document:
+    """Return a network between a service and those that reach it, or a way out.
+
+    Who shares a way out cannot talk to each other over it; that of the host ports leads nowhere.
+    """
+    if name not in {EGRESS, PUBLISHED}:
+        return {"internal": True}
+    options = {"com.docker.network.bridge.enable_icc": "false"}
+    if name == PUBLISHED:
+        options["com.docker.network.bridge.enable_ip_masquerade"] = "false"
+    return {"driver_opts": options}
+
+
+def _present(**values: Any) -> Document:
+    return {name: value for name, value in values.items() if value}
+
+
+def _reach(networks: list[str]) -> Document:
+    return {"networks": networks} if networks else {"network_mode": "none"}
+
+
+class _Overlay:
+    """Makes the services of one overlay."""
+
+    def __init__(self, plan: Plan, overlay: Overlay) -> None:
+        self._plan = plan
+        self._overlay = overlay
+        self._networks = Networks(plan, overlay)
+        self._values = Values(plan, overlay)
+        self._secrets: dict[str, list[str]] = {}
+        for secret in secret_files(plan) if overlay == "prod" else ():
+            for reader in secret.readers:
+                self._secrets.setdefault(reader, []).append(secret.name)
+
+    def services(self) -> dict[str, Document]:
+        """Return infrastructure and services by name, in start order."""
+        parts = {part.name: self._infrastructure(part) for part in self._plan.infrastructure}
+        here = (part for part in self._plan.services if self._overlay in part.overlays)
+        return parts | {service.name: self._service(service) for service in here}
+
+    def _service(self, service: Service) -> Document:
+        return (
+            self._common(service)
+            | _present(
+                image=service.image or self._image(service.name),
+                build=self._build(".", DOCKERFILE, args={"SERVICE": service.name})
+                if service.built
+                else {},
+                profiles=list(service.profiles) if self._overlay == "dev" else [],
+                command=[literal(part) for part in service.command],
+                environment=dict(self._values.of_service(service)),
+                depends_on={
+                    part.name: {"condition": part.condition} for part in service.depends_on
+                },
+                healthcheck=_healthcheck(service.health),
+                volumes=[f"{service.name}_data:{service.data}"] if service.data else [],
+                user="" if service.lacks("non_root") else service.user,
+                read_only=not service.lacks("read_only"),
+                cap_drop=[] if service.lacks("cap_drop") else ["ALL"],
+                cap_add=[kept.protection for kept in service.capabilities],
+                security_opt=[]
+                if service.lacks("no_new_privileges")
+                else self._no_new_privileges(),
+                tmpfs=[SCRATCH, *(f"{folder}:size=64m,mode=1777" for folder in service.writable)],
+                deploy=_deploy(service.resources, service.replicas),
+            )
+            | {"init": not service.lacks("init")}
+        )
+
+    def _infrastructure(self, part: Infrastructure) -> Document:
+        redis = part.type == "redis"
+        return self._common(part) | _present(
+            image=self._image(part.name),
+            build=self._build("infra/images", "Dockerfile", target=part.type),
+            command=self._redis_command(part) if redis else [],
+            environment=self._redis_environment(part)
+            if redis
+            else dict(self._values.of_postgres(part)),
+            healthcheck=_healthcheck(self._health(part)),
+            volumes=[f"{part.name}_data:{DATA_FOLDERS[part.type]}"],
+            user=DATABASE_USER,
+            read_only=True,
+            cap_drop=["ALL"],
+            security_opt=self._no_new_privileges(),
+            tmpfs=[SCRATCH] if redis else [SCRATCH, POSTGRES_SOCKET],
+            shm_size="" if redis else "128M",
+            deploy=_deploy(part.resources),
+            init=True,
+        )
+
+    def _common(self, part: Service | Infrastructure) -> Document:
+        """Return what a service and a part of the infrastructure have alike."""
+        return {
+            **_present(
+                ports=ports(part.published.get(self._overlay, ())),
+                secrets=self._secrets.get(part.name),
+            ),
+            **_reach(list(self._networks.of(part))),
+            "restart": "always" if self._overlay == "prod" else "on-failure:3",
+            "stop_grace_period": part.stop_grace_period,
+            "logging": LOGGING,
+        }
+
+    def _redis_command(self, part: Infrastructure) -> list[str]:
+        users: tuple[str, ...] = ("--aclfile", f"{MOUNT}/{users_file(part)}")
+        if self._overlay != "prod":
+            users = acl_arguments(self._plan, part, self._overlay)
+        return [
+            "redis-server",
+            *("--appendonly", "yes", "--appendfsync", part.persistence),
+            *("--maxmemory", f"{_megabytes(part.resources.memory) // 2}mb"),
+            *("--maxmemory-policy", "noeviction"),
+            *users,
+        ]
+
+    def _redis_environment(self, part: Infrastructure) -> dict[str, str]:
+        """Return what lets `redis-cli --user operator` in; in prod the password is a file."""
+        return {} if self._overlay == "prod" else {"REDISCLI_AUTH": open_password(part)}
+
+    def _health(self, part: Infrastructure) -> Health:
+        """Return the health check; it logs in as somebody who is there.
+
+        A user or database that PostgreSQL does not know is a FATAL in its log each time.
+        """
+        if part.type == "postgres":
+            who = ("--username", POSTGRES_USER, "--dbname", self._plan.project)
+            return replace(part.health, command=(*part.health.command, *who))
+        if self._overlay != "prod":
+            return part.health
+        password = f"{MOUNT}/{password_of(part, OPERATOR)}"
+        ask = f'REDISCLI_AUTH="$(cat {password})" redis-cli --user {OPERATOR} ping'
+        return replace(part.health, command=("sh", "-c", f'[ "$({ask})" = PONG ]'))
+
+    def _image(self, name: str) -> str:
+        """Return the image of a release: it is set by id, and without one nothing starts."""
+        if self._overlay != "prod":
+            return ""
+        return f"${{{name.upper()}_IMAGE:-{self._plan.project}/{name}@sha256:{UNRELEASED}}}"
+
+    def _build(self, context: str, dockerfile: str, **which: Any) -> Document:
+        """Return how an image is built: which of the Dockerfile's, by its target or its SERVICE."""
+        if self._overlay == "prod":
+            return {}
+        return {"context": context, "dockerfile": dockerfile, **which}
+
+    def _no_new_privileges(self) -> list[str]:
+        return NO_NEW_PRIVILEGES if self._overlay == "prod" else ["no-new-privileges"]
+
+
+def _deploy(resources: Resources, replicas: int = 1) -> Document:
+    limits = {"cpus": resources.cpus, "memory": resources.memory, "pids": resources.pids}
+    several = {"replicas": replicas} if replicas > 1 else {}
+    return {**several, "resources": {"limits": limits}}
+
+
+def _healthcheck(health: Health | None) -> Document:
+    if health is None:
+        return {}
+    return {
+        "test": _test(health),
+        "interval": health.interval,
+        "timeout": health.timeout,
+        "retries": health.retries,
+        "start_period": health.start_period,
+    }
+
+
+def _test(health: Health) -> list[str]:
+    """Return the test in exec form; HTTP is asked with Python, so no image needs curl."""
+    if health.command:
+        return ["CMD", *(literal(part) for part in health.command)]
+    seconds = 3
+    script = (
+        "import http.client, sys; sys.tracebacklimit = 0; "
+        f"c = http.client.HTTPConnection('127.0.0.1', {health.port}, timeout={seconds}); "
+        f"c.request('GET', '{health.path}'); r = c.getresponse(); "
+        "sys.exit(r.status != 200 and f'{r.status} {r.read(300)}')"
+    )
+    return ["CMD", "python", "-IS", "-c", literal(script)]
+
+
+def _megabytes(size: str) -> int:
+    factor = {"K": 1 / 1024, "M": 1, "G": 1024}[size[-1]]
+    return max(1, int(int(size[:-1]) * factor))
