@@ -7,27 +7,26 @@ unexport PYTHONDONTWRITEBYTECODE
 RUN := $(PYTHON) infra/dev/environment.py && PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python
 
 # Options of the form name=value, passed on as they were given.
-suite ?=
-mode ?=
-service ?=
-upgrade ?=
-do ?=
-minutes ?=
-histories ?=
-package ?=
-seed ?=
+OPTIONS := suite k mode service upgrade do minutes histories package seed base json rounds part
 base ?= origin/main
-json ?=
-rounds ?=
-part ?=
 
 # What was given on the command line as name=value goes to the deploy verbs as it is.
 DEPLOY := $(RUN) -m deploy
 GIVEN = $(filter-out PYTHON=% REGISTRY=%,$(MAKEOVERRIDES))
+VERBS := deploy rollback provision status logs exec releases audit drift unlock backup restore
+
+# A misspelt option would do nothing, or everything; the deploy verbs find theirs by themselves.
+SMALL := a% b% c% d% e% f% g% h% i% j% k% l% m% n% o% p% q% r% s% t% u% v% w% x% y% z%
+NAMES := $(foreach name,$(filter $(SMALL),$(.VARIABLES)),$(if $(filter command,$(origin $(name))),$(name)))
+ifeq ($(host)$(env)$(filter $(VERBS),$(MAKECMDGOALS)),)
+ifneq ($(filter-out $(OPTIONS),$(NAMES)),)
+$(error no option is called '$(firstword $(filter-out $(OPTIONS),$(NAMES)))'; there are: $(OPTIONS))
+endif
+endif
 
 .PHONY: help demo tests chaos mutants bench lint typecheck format
 .PHONY: sync-services explain secrets generate-from-spec events-breaking
-.PHONY: deploy rollback provision status logs exec releases audit drift unlock backup restore
+.PHONY: $(VERBS)
 .PHONY: docker-engine dev-start dev-stop log dead-letters lock
 
 help: ## List every target
@@ -36,8 +35,8 @@ help: ## List every target
 demo: ## Run the whole stack here with an offline Telegram: no token, no Docker, no root
 	@$(RUN) -m demo
 
-tests: ## Run the test suites [suite=tg_bot|backend|telegram_sim|shared|infra|demo|upstream|docker|chaos|integration|e2e|deploy]
-	@$(RUN) -m infra.dev.suites $(suite)
+tests: ## Run the test suites, which AGENTS.md names [suite=NAME] [k="WORDS of pytest's -k"]
+	@$(RUN) -m infra.dev.suites $(suite) $(if $(k),-k "$(k)")
 
 chaos: ## Kill every part under load, or try random histories [minutes=60 | histories=N] [seed=N]
 	@$(RUN) -m tests.chaos $(if $(minutes),--minutes $(minutes)) $(if $(histories),--histories $(histories)) $(if $(seed),--seed $(seed))

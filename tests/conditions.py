@@ -16,9 +16,9 @@ async def eventually(look: Callable[[], T], seconds: float = 30) -> T:
     """
     deadline = time.monotonic() + seconds
     while True:
-        found = await asyncio.to_thread(look)
-        if found:
-            return found
+        value = await asyncio.to_thread(look)
+        if value:
+            return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"after {seconds} s there is still {found!r}")
+            raise AssertionError(f"after {seconds} s there is still {value!r}")
         await asyncio.sleep(0.1)

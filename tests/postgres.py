@@ -181,8 +181,8 @@ def find_binaries() -> Path | None:
         Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name)
     )
     on_path = shutil.which("postgres")
-    found = [Path(on_path).resolve().parent] if on_path else []
-    for folder in (*reversed(packaged), *found):
+    linked = [Path(on_path).resolve().parent] if on_path else []
+    for folder in (*reversed(packaged), *linked):
         if (folder / "initdb").is_file() and (folder / "postgres").is_file():
             return folder
     return None

@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import os
+import random
 import shutil
 import signal
 import socket
@@ -20,11 +21,16 @@ GUARD = Path(__file__).resolve().parents[1] / "infra/images/start-redis"
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a TCP port of 127.0.0.1 that nobody listens on.
+
+    It is below those that the kernel gives to clients, so that none takes it while a server that
+    was killed starts again; drawn, so that processes beside each other seldom choose the same.
+    """
+    while True:
+        port = random.randrange(10_000, 32_768)  # noqa: S311 — no secret
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def redis_program() -> Path:

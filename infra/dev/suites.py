@@ -1,9 +1,12 @@
 """`make tests`: run the test suites and say which ran, how many tests, and which could not run.
 
-A suite that needs Docker says so in one line where there is none. With CI=true the engine is set
-up first, on this machine, and a suite that cannot run has failed.
+Every folder of tests is a suite: a service's, and each in tests/. Two suites run at a time, and the
+files of one that mostly waits are shared among processes. A suite that needs Docker says so in one
+line where there is none. With CI=true the engine is set up first, on this machine, and a suite that
+cannot run has failed.
 """
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -11,6 +14,7 @@ import sys
 import tempfile
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -18,6 +22,34 @@ from time import monotonic
 from infra.dev.environment import ROOT, say
 
 NO_DOCKER = "Docker and Compose do not answer; on Debian, as root: make docker-engine"
+AT_ONCE = 2
+# https://docs.pytest.org/en/stable/reference/exit-codes.html
+FAILED, NO_TESTS = 1, 5
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a suite asks of the machine.
+
+    Attributes:
+        docker: An engine and Compose.
+        processes: Among how many its files are shared; no file may need another.
+    """
+
+    docker: bool = False
+    processes: int = 1
+
+
+# The longest first, so that what runs at the same time ends at the same time.
+NEEDS = {
+    "deploy": Needs(docker=True, processes=2),
+    "chaos": Needs(),
+    "shared": Needs(processes=2),
+    "docker": Needs(docker=True),
+    "backend": Needs(docker=True),
+    "integration": Needs(docker=True),
+    "e2e": Needs(docker=True),
+}
 
 
 @dataclass(frozen=True)
@@ -26,7 +58,7 @@ class Suite:
 
     name: str
     folder: str
-    needs_docker: bool = False
+    needs: Needs
 
 
 @dataclass(frozen=True)
@@ -45,41 +77,40 @@ class Outcome:
         return not self.missing and self.failed == 0 and self.passed > 0
 
 
-KNOWN = (
-    Suite("shared", "tests/shared"),
-    Suite("infra", "tests/infra"),
-    Suite("demo", "tests/demo"),
-    Suite("upstream", "tests/upstream"),
-    Suite("tg_bot", "services/tg_bot/tests"),
-    Suite("telegram_sim", "services/telegram_sim/tests"),
-    Suite("backend", "services/backend/tests", needs_docker=True),
-    Suite("docker", "tests/docker", needs_docker=True),
-    Suite("chaos", "tests/chaos"),
-    Suite("integration", "tests/integration", needs_docker=True),
-    Suite("e2e", "tests/e2e", needs_docker=True),
-    Suite("deploy", "tests/deploy", needs_docker=True),
-)
-# A service that was scaffolded brings its suite along.
-SUITES = KNOWN + tuple(
-    Suite(folder.parent.name, f"services/{folder.parent.name}/tests")
-    for folder in sorted(ROOT.glob("services/*/tests"))
-    if folder.parent.name not in {suite.name for suite in KNOWN}
-)
+def find_suites() -> dict[str, Suite]:
+    """Return all suites by name, in the order in which they are begun."""
+    folders = {path.parent.name: path for path in ROOT.glob("services/*/tests")}
+    folders |= {path.parent.name: path.parent for path in ROOT.glob("tests/*/test_*.py")}
+    names = (*NEEDS, *sorted(folders.keys() - NEEDS))
+    return {
+        name: Suite(name, str(folders[name].relative_to(ROOT)), NEEDS.get(name, Needs()))
+        for name in names
+    }
 
 
-def main(names: Sequence[str]) -> int:
+SUITES = find_suites()
+
+
+def main(arguments: Sequence[str]) -> int:
     """Run the named suites, or all; return the exit code of the whole run."""
-    known = {suite.name: suite for suite in SUITES}
-    unknown = [name for name in names if name not in known]
+    parser = argparse.ArgumentParser(prog="python -m infra.dev.suites")
+    parser.add_argument("names", nargs="*", metavar="SUITE", help=", ".join(SUITES))
+    parser.add_argument("-k", dest="chosen", default="", help="choose tests, as pytest's -k does")
+    options = parser.parse_args(arguments)
+    unknown = [name for name in options.names if name not in SUITES]
     if unknown:
-        print(f"no suite is called {unknown[0]!r}; there are: {', '.join(known)}", file=sys.stderr)
+        print(f"no suite is called {unknown[0]!r}; there are: {', '.join(SUITES)}", file=sys.stderr)
         return os.EX_USAGE
-    suites = [known[name] for name in names] or list(SUITES)
+    suites = [SUITES[name] for name in options.names or SUITES]
     ci = os.environ.get("CI") == "true"
-    if ci and any(suite.needs_docker for suite in suites):
+    if ci and any(suite.needs.docker for suite in suites):
         subprocess.run((sys.executable, "-m", "infra.engine"), cwd=ROOT, check=False)
-    docker = docker_answers()
-    outcomes = [run(suite, docker=docker) for suite in suites]
+    outcomes = run_all(suites, options.chosen)
+    if options.chosen:
+        outcomes = [one for one in outcomes if one.passed or one.failed or one.missing]
+    if not outcomes:
+        print(f"k={options.chosen} chooses no test", file=sys.stderr)
+        return os.EX_USAGE
     report(outcomes)
     if any(not outcome.ok and not outcome.missing for outcome in outcomes):
         return 1
@@ -88,22 +119,53 @@ def main(names: Sequence[str]) -> int:
     return os.EX_OK
 
 
-def run(suite: Suite, *, docker: bool) -> Outcome:
-    """Run one suite with pytest, where it can run."""
-    if suite.needs_docker and not docker:
+def run_all(suites: Sequence[Suite], chosen: str = "") -> list[Outcome]:
+    """Run suites, some at the same time; a single one shows what it does while it does it."""
+    docker = docker_answers()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        runs = [
+            pool.submit(run, suite, chosen, docker=docker, live=len(suites) == 1)
+            for suite in suites
+        ]
+        try:
+            return [outcome.result() for outcome in runs]
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def run(suite: Suite, chosen: str, *, docker: bool, live: bool) -> Outcome:
+    """Run one suite with pytest, where it can run; what it prints is kept together."""
+    if suite.needs.docker and not docker:
         say(f"suite {suite.name} does not run: {NO_DOCKER}")
         return Outcome(suite, missing=NO_DOCKER)
     say(f"suite {suite.name}")
     began = monotonic()
     with tempfile.TemporaryDirectory(prefix="herald-tests-") as folder:
-        results = Path(folder, "results.xml")
-        command = (sys.executable, "-m", "pytest", "-q", suite.folder, f"--junit-xml={results}")
+        results, output = Path(folder, "results.xml"), Path(folder, "output")
         env = {**os.environ, "TESTCONTAINERS_RYUK_DISABLED": "true"}
-        code = subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
+        with output.open("wb") as file:
+            code = subprocess.run(
+                command(suite, chosen, results),
+                cwd=ROOT,
+                env=env,
+                check=False,
+                stdout=None if live else file,
+                stderr=None if live else subprocess.STDOUT,
+            ).returncode
         passed, failed = count(results)
-    if code not in {0, 1} or (code == 1 and not failed):
+        say(f"suite {suite.name} is over, exit code {code}\n{output.read_text(errors='replace')}")
+    if code not in {0, FAILED, *([NO_TESTS] if chosen else [])} or (code == FAILED and not failed):
         failed += 1
     return Outcome(suite, passed, failed, monotonic() - began)
+
+
+def command(suite: Suite, chosen: str, results: Path) -> list[str]:
+    """Return how a suite is run."""
+    words = [sys.executable, "-m", "pytest", "-q", suite.folder, f"--junit-xml={results}"]
+    if suite.needs.processes > 1:
+        words += ["--numprocesses", str(suite.needs.processes), "--dist", "loadfile"]
+    return [*words, "-k", chosen] if chosen else words
 
 
 def count(results: Path) -> tuple[int, int]:

@@ -14,8 +14,8 @@ from pathlib import Path
 from tests.benchmarks.findings import Report, Target
 from tests.deploy.project import Project
 from tests.deploy.server import Server
-from tests.deploy.steady import Watcher
 from tests.deploy.telegram import reachable_simulator
+from tests.deploy.traffic import Watcher
 
 HOST = "host=staging"
 COMPOSE = "docker compose up --wait"

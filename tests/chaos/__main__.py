@@ -11,9 +11,10 @@ from itertools import count
 
 from tests.chaos.histories.search import search
 from tests.chaos.rig import Rig
-from tests.chaos.rigs import StreamsAlone, WholePath
 from tests.chaos.run import Plan, Run
 from tests.chaos.sabotage import PROTECTIONS
+from tests.chaos.streams_alone import StreamsAlone
+from tests.chaos.whole_path import WholePath
 
 RIGS: dict[str, type[Rig]] = {"streams": StreamsAlone, "path": WholePath}
 

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from tests.chaos.points import PUBLISHES
-from tests.chaos.rig import OUT_OF_MEMORY, Rig, Worker
-from tests.chaos.rigs import StreamsAlone, WholePath
+from tests.chaos.redis_part import OUT_OF_MEMORY, RedisPart
+from tests.chaos.rig import Rig
+from tests.chaos.streams_alone import StreamsAlone
+from tests.chaos.whole_path import WholePath
+from tests.chaos.worker import Worker
 
 STRIKE_TIMEOUT = 60.0
 
@@ -28,7 +31,7 @@ class Fault:
 def faults_of(rig: Rig) -> list[Fault]:
     """Return the deck of a rig, in a fixed order."""
     deck = [*_of_worker(rig.sender), *_of_worker(rig.receiver)]
-    deck += [*_of_redis(rig), *_of_network(rig)]
+    deck += [*_of_redis(rig.redis), *_of_network(rig.redis)]
     if isinstance(rig, WholePath):
         deck += _of_telegram(rig)
     if isinstance(rig, StreamsAlone):
@@ -88,56 +91,56 @@ def _of_worker(worker: Worker) -> list[Fault]:
     ]
 
 
-def _of_redis(rig: Rig) -> list[Fault]:
+def _of_redis(redis: RedisPart) -> list[Fault]:
     async def kill(chance: random.Random) -> None:
-        await rig.kill_redis(chance.uniform(0.0, 1.0))
+        await redis.kill(chance.uniform(0.0, 1.0))
 
     async def fill(chance: random.Random) -> None:
-        await rig.ask_redis("CONFIG", "SET", "maxmemory", "1")
+        await redis.ask("CONFIG", "SET", "maxmemory", "1")
         await asyncio.sleep(chance.uniform(0.5, 2.0))
-        await rig.ask_redis("CONFIG", "SET", "maxmemory", "0")
-        rig.restarts[OUT_OF_MEMORY] += 1
+        await redis.ask("CONFIG", "SET", "maxmemory", "0")
+        redis.struck[OUT_OF_MEMORY] += 1
 
     async def demote(chance: random.Random) -> None:
-        await rig.ask_redis("REPLICAOF", "127.0.0.1", "1")
+        await redis.ask("REPLICAOF", "127.0.0.1", "1")
         await asyncio.sleep(chance.uniform(0.5, 2.0))
-        await rig.ask_redis("REPLICAOF", "NO", "ONE")
-        rig.restarts["redis: read-only replica"] += 1
+        await redis.ask("REPLICAOF", "NO", "ONE")
+        redis.struck["redis: read-only replica"] += 1
 
     async def forget_scripts(_: random.Random) -> None:
-        await rig.ask_redis("SCRIPT", "FLUSH")
-        rig.restarts["redis: SCRIPT FLUSH"] += 1
+        await redis.ask("SCRIPT", "FLUSH")
+        redis.struck["redis: SCRIPT FLUSH"] += 1
 
     return [
         Fault("redis", "SIGKILL", kill),
-        Fault("redis", "torn write", rig.tear_write),
-        Fault("redis", "torn write again", rig.tear_write),
+        Fault("redis", "torn write", redis.tear_write),
+        Fault("redis", "torn write again", redis.tear_write),
         Fault("redis", "out of memory", fill),
-        Fault("redis", "full", rig.flood),
+        Fault("redis", "full", redis.flood),
         Fault("redis", "read-only", demote),
         Fault("redis", "SCRIPT FLUSH", forget_scripts),
     ]
 
 
-def _of_network(rig: Rig) -> list[Fault]:
+def _of_network(redis: RedisPart) -> list[Fault]:
     async def lose(end: str, command: bytes, chance: random.Random) -> None:
-        strike = rig.proxies[end].lose_replies(chance.randint(1, 3), command)
+        strike = redis.proxies[end].lose_replies(chance.randint(1, 3), command)
         await asyncio.wait_for(strike.done.wait(), STRIKE_TIMEOUT)
 
     async def tear(chance: random.Random) -> None:
-        strike = rig.proxies["sender"].tear_commands(chance.randint(1, 3), PUBLISHES)
+        strike = redis.proxies["sender"].tear_commands(chance.randint(1, 3), PUBLISHES)
         await asyncio.wait_for(strike.done.wait(), STRIKE_TIMEOUT)
 
     async def reset(chance: random.Random) -> None:
         for _ in range(chance.randint(1, 4)):
-            for proxy in rig.proxies.values():
+            for proxy in redis.proxies.values():
                 proxy.reset_connections()
             await asyncio.sleep(chance.uniform(0.0, 0.3))
 
     async def black_hole(end: str, chance: random.Random) -> None:
-        rig.proxies[end].black_hole()
+        redis.proxies[end].black_hole()
         await asyncio.sleep(chance.uniform(0.5, 6.0))
-        rig.proxies[end].restore()
+        redis.proxies[end].restore()
 
     return [
         Fault("redis", "lost replies to publishes", partial(lose, "sender", PUBLISHES)),

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 Events = Sequence[tuple[str, str]]
-"""Event ids with their texts, in the order in which they were found."""
+"""Event ids with their texts, in the order in which they were findings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Findings:
     """What a run has left behind.
 
     Attributes:
@@ -36,7 +36,7 @@ class Found:
         table: The rows of the table.
         pending: Entries that the group has read but not finished with.
         lag: Entries that the group has not read.
-        told: Users who were told that a command of theirs failed; None where nobody can be told.
+        informed: Users who were told of a command that failed; None where nobody can be.
     """
 
     stream: Events
@@ -45,7 +45,7 @@ class Found:
     table: Events
     pending: int
     lag: int | None
-    told: frozenset[int] | None
+    informed: frozenset[int] | None
     no_room: frozenset[str] = frozenset()
     deadly: frozenset[str] = frozenset()
     replayed: Sequence[str] = ()
@@ -66,17 +66,20 @@ class Verdict:
     broken: list[str] = field(default_factory=list)
 
 
-def judge(sent: Iterable[Sent], found: Found) -> Verdict:
+def judge(sent: Iterable[Sent], findings: Findings) -> Verdict:
     """Hold what was found against every claim."""
     by_id = {command.event_id: command for command in sent}
-    verdict = Verdict(len(by_id), refused=len(set(found.refused)))
-    in_stream, in_table = Counter(i for i, _ in found.stream), Counter(i for i, _ in found.table)
-    refused = Counter(found.refused)
+    verdict = Verdict(len(by_id), refused=len(set(findings.refused)))
+    in_stream, in_table = (
+        Counter(i for i, _ in findings.stream),
+        Counter(i for i, _ in findings.table),
+    )
+    refused = Counter(findings.refused)
     outcome = in_stream + refused
     doubled = [i for i, count in outcome.items() if count > 1]
     twice_stored = [i for i, count in in_table.items() if count > 1]
     lost = by_id.keys() - outcome.keys()
-    unstored = in_stream.keys() - in_table.keys() - found.deadly
+    unstored = in_stream.keys() - in_table.keys() - findings.deadly
     verdict.lost = len(lost | unstored)
     verdict.doubled = len({*doubled, *twice_stored})
     bad = {command.event_id for command in by_id.values() if command.bad}
@@ -85,23 +88,23 @@ def judge(sent: Iterable[Sent], found: Found) -> Verdict:
         ("doubled: in the stream or the dead letters more than once", doubled),
         ("in the stream and refused too", in_stream.keys() & refused.keys()),
         ("never sent, but there", (outcome.keys() | in_table.keys()) - by_id.keys()),
-        ("refused without a reason", refused.keys() - bad - found.no_room),
-        ("changed on the way", _changed(by_id, found.stream) | _changed(by_id, found.table)),
-        ("order of a user is not kept in the stream", _disordered(by_id, found.stream)),
+        ("refused without a reason", refused.keys() - bad - findings.no_room),
+        ("changed on the way", _changed(by_id, findings.stream) | _changed(by_id, findings.table)),
+        ("order of a user is not kept in the stream", _disordered(by_id, findings.stream)),
         ("in the stream but not in the table", unstored),
         ("in the table but not in the stream", in_table.keys() - in_stream.keys()),
         ("in the table more than once", twice_stored),
-        ("given up by the consumer", set(found.unhandled) - found.deadly),
+        ("given up by the consumer", set(findings.unhandled) - findings.deadly),
         (
             "replayed, but not handled once by the second group",
-            _differ(found.replayed, found.audited),
+            _differ(findings.replayed, findings.audited),
         ),
-        ("deadly, but not given up", found.deadly - set(found.unhandled)),
-        ("pending in the group", range(found.pending)),
-        ("not read by the group", range(1 if found.lag is None else found.lag)),
-        ("odd, and not kept once", _differ(found.odd, found.kept)),
-        ("odd, and not told", found.untold_of_odd),
-        ("refused and not told", _untold(by_id, refused, found.told)),
+        ("deadly, but not given up", findings.deadly - set(findings.unhandled)),
+        ("pending in the group", range(findings.pending)),
+        ("not read by the group", range(1 if findings.lag is None else findings.lag)),
+        ("odd, and not kept once", _differ(findings.odd, findings.kept)),
+        ("odd, and not told", findings.untold_of_odd),
+        ("refused and not told", _untold(by_id, refused, findings.informed)),
     ]
     for claim, offenders in claims:
         if listed := sorted(map(str, offenders)):
@@ -134,8 +137,8 @@ def _disordered(by_id: Mapping[str, Sent], stream: Events) -> set[int]:
 
 
 def _untold(
-    by_id: Mapping[str, Sent], refused: Iterable[str], told: frozenset[int] | None
+    by_id: Mapping[str, Sent], refused: Iterable[str], informed: frozenset[int] | None
 ) -> set[int]:
-    if told is None:
+    if informed is None:
         return set()
-    return {by_id[i].user for i in refused if i in by_id} - told
+    return {by_id[i].user for i in refused if i in by_id} - informed

@@ -125,10 +125,9 @@ class Run:
         finally:
             load.cancel()
             await asyncio.gather(load, return_exceptions=True)
-        for proxy in self._rig.proxies.values():
-            proxy.restore()
+        self._rig.redis.restore()
         settled = await self._settle()
-        verdict = judge(self._rig.sent, await self._rig.found())
+        verdict = judge(self._rig.sent, await self._rig.findings())
         verdict.broken += [*self._rig.sender.broken, *self._rig.receiver.broken]
         if not settled:
             verdict.broken.append(f"not settled {self._plan.settle:.0f} s after the last fault")
@@ -203,8 +202,8 @@ class Run:
 
     def _faults(self) -> Counter[str]:
         rig = self._rig
-        counted = rig.sender.kills + rig.receiver.kills + rig.restarts
-        for end, proxy in rig.proxies.items():
+        counted = rig.sender.kills + rig.receiver.kills + rig.restarts + rig.redis.struck
+        for end, proxy in rig.redis.proxies.items():
             worker = {"sender": rig.sender, "receiver": rig.receiver}[end]
             counted += Counter({f"redis: {k}, {worker.name}": n for k, n in proxy.struck.items()})
         return counted

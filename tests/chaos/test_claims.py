@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from tests.chaos.faults import Fault
-from tests.chaos.ledger import Found, Sent, judge
+from tests.chaos.ledger import Findings, Sent, judge
 from tests.chaos.rig import Rig
-from tests.chaos.rigs import StreamsAlone, WholePath
 from tests.chaos.run import Plan, Run
+from tests.chaos.streams_alone import StreamsAlone
+from tests.chaos.whole_path import WholePath
 
 SENT = [
     Sent("1:1", 7, "a"),
@@ -17,14 +18,14 @@ SENT = [
     Sent("1:4", 9, "d", bad=True),
 ]
 EVENTS = [("1:1", "a"), ("1:2", "b"), ("1:3", "c")]
-GOOD = Found(
+GOOD = Findings(
     stream=EVENTS,
     refused=["1:4"],
     unhandled=[],
     table=EVENTS,
     pending=0,
     lag=0,
-    told=frozenset({9}),
+    informed=frozenset({9}),
 )
 
 
@@ -36,7 +37,7 @@ def test_what_is_as_it_should_be_breaks_no_claim() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "claims"),
+    ("findings", "claims"),
     [
         (replace(GOOD, stream=EVENTS[:2], table=EVENTS[:2]), {"lost"}),
         (replace(GOOD, stream=[*EVENTS, EVENTS[2]]), {"doubled"}),
@@ -68,12 +69,12 @@ def test_what_is_as_it_should_be_breaks_no_claim() -> None:
         (replace(GOOD, pending=1), {"pending in the group"}),
         (replace(GOOD, lag=1), {"not read by the group"}),
         (replace(GOOD, lag=None), {"not read by the group"}),
-        (replace(GOOD, told=frozenset()), {"refused and not told"}),
+        (replace(GOOD, informed=frozenset()), {"refused and not told"}),
     ],
 )
-def test_each_claim_can_be_broken(found: Found, claims: set[str]) -> None:
+def test_each_claim_can_be_broken(findings: Findings, claims: set[str]) -> None:
     """What is not as it should be is told, under the claim that it breaks and no other."""
-    broken = judge(SENT, found).broken
+    broken = judge(SENT, findings).broken
     assert len(broken) == len(claims), broken
     assert all(any(line.startswith(claim) for line in broken) for claim in claims), broken
 

@@ -3,9 +3,11 @@
 import pytest
 
 from tests.chaos.__main__ import say
-from tests.chaos.rig import FULL, Rig
-from tests.chaos.rigs import StreamsAlone, WholePath
+from tests.chaos.redis_part import FULL
+from tests.chaos.rig import Rig
 from tests.chaos.run import Plan, Run
+from tests.chaos.streams_alone import StreamsAlone
+from tests.chaos.whole_path import WholePath
 
 IN_A_WRITE = "redis: SIGKILL in a write"
 REPLAYED = "dead letters: two of one command, replayed"

@@ -18,13 +18,6 @@ from tests.servers import RedisServer
 
 
 @pytest.fixture
-async def proxy(redis_server: RedisServer) -> AsyncIterator[RedisProxy]:
-    """A proxy before this test's server."""
-    async with RedisProxy(redis_server.port) as proxy:
-        yield proxy
-
-
-@pytest.fixture
 async def client(proxy: RedisProxy) -> AsyncIterator["Redis"]:
     """A client that goes through the proxy and repeats nothing by itself."""
     client = Redis.from_url(proxy.url, socket_timeout=0.5, retry=Retry(NoBackoff(), 0))

@@ -48,14 +48,14 @@ def started(folder: Path, *command: str, **streams: int) -> Iterator[subprocess.
 
 def processes_of(folder: Path) -> list[str]:
     """Return the command lines of processes whose log or data lies in the folder."""
-    found = []
+    commands = []
     for entry in Path("/proc").iterdir():
         try:
             if entry.name.isdigit() and str(folder) in str((entry / "fd" / "1").readlink()):
-                found.append((entry / "cmdline").read_text().replace("\0", " "))
+                commands.append((entry / "cmdline").read_text().replace("\0", " "))
         except OSError:
             continue
-    return found
+    return commands
 
 
 def wait_for_processes(folder: Path, count: int) -> None:

@@ -4,7 +4,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,8 +14,8 @@ from deploy.release import checkout
 from tests.deploy.points import Points
 from tests.deploy.project import Project
 from tests.deploy.server import Server
-from tests.deploy.steady import ROWS, Steady, table
 from tests.deploy.telegram import reachable_simulator
+from tests.deploy.traffic import ROWS, Row, Traffic, measured
 
 
 @pytest.fixture(scope="session")
@@ -40,8 +42,8 @@ def folder() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def server(servers_can_be_made: None, folder: Path) -> Iterator[Server]:
     """A server with Docker and nothing else."""
-    with Server(folder) as one:
-        yield one
+    with Server(folder) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +57,9 @@ def project(folder: Path, telegram: str, server: Server) -> Project:
 
 
 @pytest.fixture(scope="module")
-def steady(telegram: str, server: Server) -> Steady:
-    """The commands that are written while something is deployed."""
-    return Steady(telegram, server)
+def traffic(telegram: str, server: Server) -> Traffic:
+    """The commands that are written to the bot of the server."""
+    return Traffic(telegram, server)
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +68,21 @@ def points(server: Server) -> Points:
     return Points(server)
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand what was measured to the process that prints it, where this one does not."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["rows"] = [astuple(row) for row in ROWS]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what another process has measured; nothing from one that died."""
+    ROWS.extend(Row(*row) for row in getattr(node, "workeroutput", {}).get("rows", ()))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what was measured while commands were written."""
     if ROWS:
         terminalreporter.section("deploys under a steady stream of commands")
-        for line in table(ROWS):
+        for line in measured(ROWS):
             terminalreporter.write_line(line)

@@ -17,8 +17,8 @@ from tests.deploy.server import Server
 SAMPLER = r"""
 import glob, json, os, sys, threading
 asked = json.loads(sys.stdin.readline())
-secrets = [one.encode() for one in asked["secrets"]]
-found, over, samples = set(), threading.Event(), 0
+secrets = [secret.encode() for secret in asked["secrets"]]
+places, over, samples = set(), threading.Event(), 0
 threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
 def content(path):
     try:
@@ -41,23 +41,23 @@ while not over.wait(0.02):
     for pid in filter(str.isdigit, os.listdir("/proc")):
         for what in ("cmdline", "environ") if of_host(pid) else ("cmdline",):
             text = content(f"/proc/{pid}/{what}")
-            if any(one in text for one in secrets):
-                found.add(f"{what} of {content(f'/proc/{pid}/comm').decode().strip()}")
+            if any(secret in text for secret in secrets):
+                places.add(f"{what} of {content(f'/proc/{pid}/comm').decode().strip()}")
     for path in files(asked["closed"]):
         try:
             mode = os.stat(path).st_mode & 0o777
         except OSError:
             continue
         if mode & 0o077:
-            found.add(f"mode {mode:o} of {path}")
+            places.add(f"mode {mode:o} of {path}")
     for path in files(asked["read"]):
-        if any(one in content(path) for one in secrets):
-            found.add(f"content of {path}")
-print(json.dumps({"samples": samples, "found": sorted(found)}))
+        if any(secret in content(path) for secret in secrets):
+            places.add(f"content of {path}")
+print(json.dumps({"samples": samples, "places": sorted(places)}))
 """
 PLACES = "/etc /home /mnt /opt /root /run /srv /tmp /usr/local /var"
 # What Docker knows, and what was logged; the rest are files.
-TOLD = {
+KNOWN_TO = {
     "docker inspect": "docker inspect $(docker ps -aq)",
     "docker image inspect": "docker image inspect $(docker images -aq)",
     "docker history": 'for i in $(docker images -aq); do docker history --no-trunc "$i"; done',
@@ -89,7 +89,7 @@ class Sampler:
         python = "python3" if server else sys.executable
         self._command = (*enter, python, "-c", SAMPLER)
         self._asked = {"secrets": secrets, "closed": watched.closed, "read": watched.read}
-        self.found: list[str] = []
+        self.places: list[str] = []
 
     def __enter__(self) -> Self:
         pipe = subprocess.PIPE
@@ -105,10 +105,10 @@ class Sampler:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        told, _ = self._process.communicate()
-        result = json.loads(told)
+        output, _ = self._process.communicate()
+        result = json.loads(output)
         assert result["samples"] > 1
-        self.found = result["found"]
+        self.places = result["places"]
 
 
 def on_server(server: Server, secrets: Sequence[str]) -> list[str]:
@@ -116,15 +116,15 @@ def on_server(server: Server, secrets: Sequence[str]) -> list[str]:
     search = f"grep -rlaF -D skip -f - {PLACES} 2>/dev/null || true"
     command = ("docker", "exec", "--interactive", server.id, "sh", "-c", search)
     patterns = "\n".join(secrets) + "\n"
-    told = subprocess.run(command, input=patterns, capture_output=True, text=True, check=True)
-    found = [path for path in told.stdout.splitlines() if not path.startswith(BELONGS)]
-    for name, script in TOLD.items():
+    output = subprocess.run(command, input=patterns, capture_output=True, text=True, check=True)
+    places = [path for path in output.stdout.splitlines() if not path.startswith(BELONGS)]
+    for name, script in KNOWN_TO.items():
         text = server.sh(script)
         assert text
-        found += [name for one in secrets if one in text]
-    return sorted(set(found))
+        places += [name for secret in secrets if secret in text]
+    return sorted(set(places))
 
 
 def in_text(text: str, secrets: Sequence[str]) -> list[str]:
     """Return the secrets that are in a text, by number: a failing test is not to print them."""
-    return [f"secret {number}" for number, one in enumerate(secrets) if one in text]
+    return [f"secret {number}" for number, secret in enumerate(secrets) if secret in text]

@@ -1,8 +1,11 @@
-"""A clone of this repository, deployed from with the real commands."""
+"""A clone of this repository, changed, committed and deployed from with the real commands."""
 
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +16,9 @@ if TYPE_CHECKING:
     from tests.deploy.server import Server
 
 SETTINGS = {"LOG_LEVEL": "INFO"}
+HOST = "host=staging"
+SERVICES = {"redis", "postgres", "backend", "tg_bot"}
+AUTHOR = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
 
 
 class Project:
@@ -79,21 +85,82 @@ class Project:
     def run(self, *words: str, stdin: str = "") -> tuple[int, str]:
         """Do a verb; return its exit code and all that it said."""
         process = self.start(*words)
-        told, _ = process.communicate(stdin)
-        return process.returncode, told
+        output, _ = process.communicate(stdin)
+        return process.returncode, output
 
     def succeed(self, *words: str, stdin: str = "") -> str:
         """Do a verb that has to exit with 0; return what it said."""
-        code, told = self.run(*words, stdin=stdin)
-        assert code == 0, f"{' '.join(words)} exited with {code}:\n{told}"
-        return told
-
-    def commit(self, message: str) -> None:
-        """Commit everything that was changed in the checkout."""
-        who = ("-c", "user.name=tests", "-c", "user.email=tests@example.org")
-        git = ("git", *who, "commit", "--quiet", "--all", "--message", message)
-        subprocess.run(git, cwd=self.checkout, check=True)
+        code, output = self.run(*words, stdin=stdin)
+        assert code == 0, f"{' '.join(words)} exited with {code}:\n{output}"
+        return output
 
     def set_secrets(self, token: str = TOKEN) -> None:
         """Make the environment's secrets."""
         self.succeed("secrets", "env=staging", "set=TELEGRAM_BOT_TOKEN", stdin=token)
+
+    def git(self, *words: str) -> str:
+        """Run git in the clone and return what it says."""
+        command = ("git", *AUTHOR, *words)
+        return subprocess.run(
+            command, cwd=self.checkout, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    def replace(self, file: str, old: str, new: str) -> None:
+        """Replace a text that a file has once, and commit that."""
+        text = (self.checkout / file).read_text()
+        assert text.count(old) == 1, f"{file} has {text.count(old)} of {old!r}"
+        self.write(file, text.replace(old, new))
+
+    def write(self, file: str, text: str) -> None:
+        """Change a file and commit that; what is rendered from it follows."""
+        (self.checkout / file).write_text(text)
+        if file == "services.yml":
+            sync = (sys.executable, "-m", "infra.stack", "sync")
+            subprocess.run(
+                sync, cwd=self.checkout, env=self.environment(), check=True, capture_output=True
+            )
+        self.git("commit", "--quiet", "--all", "--message", f"Change {file}")
+
+    def new_version(self, service: str, mark: str) -> None:
+        """Change a service's sources so that it is another image that does the same."""
+        file = f"services/{service}/src/{service}/__init__.py"
+        first = (self.checkout / file).read_text().splitlines()[0]
+        self.write(file, f'{first}\n\nVERSION = "{mark}"\n')
+
+    def rename_stores(self) -> None:
+        """Call Redis `events` and PostgreSQL `store`, wherever services.yml names them."""
+        self.write("services.yml", renamed((self.checkout / "services.yml").read_text()))
+
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """Leave the clone as it was, whatever is committed inside the block."""
+        before = self.git("rev-parse", "HEAD")
+        try:
+            yield
+        finally:
+            self.git("reset", "--quiet", "--hard", before)
+
+    @contextmanager
+    def other_settings(self, **settings: str) -> Iterator[None]:
+        """Deploy with other settings inside the block: whoever reads them changes, and no image."""
+        before = dict(self.settings)
+        self.settings.update(settings)
+        try:
+            yield
+        finally:
+            self.settings = before
+
+
+def renamed(text: str) -> str:
+    """Return a services.yml with other names for its stores."""
+    for old, new in (("redis", "events"), ("postgres", "store")):
+        text = re.sub(rf"(?<!type: ){old}(?=:|$)", new, text, flags=re.MULTILINE)
+    return text
+
+
+def wait_for(process: "subprocess.Popen[str]", text: str) -> None:
+    """Read what a verb says until a line has this text."""
+    for line in process.stdout or ():
+        if text in line:
+            return
+    raise AssertionError(f"{text!r} was never said")

@@ -117,3 +117,31 @@ class Server:
     def sh(self, script: str) -> str:
         """Run shell text on the server, as root and past SSH, and return what it printed."""
         return docker("exec", self.id, "sh", "-c", script)
+
+    def write(self, path: str, content: bytes) -> None:
+        """Write a file on the server."""
+        command = ("docker", "exec", "--interactive", self.id, "sh", "-c", f"cat >{path}")
+        subprocess.run(command, input=content, check=True)
+
+    def wait_until(self, script: str, seconds: float = 120) -> None:
+        """Return when shell text on the server exits with 0."""
+        deadline = time.monotonic() + seconds
+        while not self.succeeds(script):
+            assert time.monotonic() < deadline, f"never true: {script}"
+            time.sleep(0.1)
+
+    def containers(self) -> dict[str, str]:
+        """Return the id of each service's container."""
+        form = '{{.Label "com.docker.compose.service"}} {{.ID}}'
+        lines = self.sh(f"docker ps --no-trunc --format '{form}'").splitlines()
+        ids = dict(line.split() for line in lines)
+        assert len(ids) == len(lines), f"more than one container of a service: {lines}"
+        return ids
+
+    def current(self, root: str = "/srv/herald") -> str:
+        """Return the name of the release that is current."""
+        return self.sh(f"basename $(readlink {root}/current)").strip()
+
+    def releases(self) -> list[str]:
+        """Return the releases that the server keeps, oldest first."""
+        return self.sh("cd /srv/herald/releases && dirname */ran").split()

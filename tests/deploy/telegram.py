@@ -1,9 +1,12 @@
-"""A simulator that containers on a test server reach, as we do."""
+"""A simulator that containers on a test server reach, as we do, and what we ask it for."""
 
+import http.client
 import ipaddress
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
 
 from tests.deploy.server import docker
 from tests.processes import simulator, url_of
@@ -28,3 +31,28 @@ def reachable_simulator(*, any_token: bool = False) -> Iterator[str]:
     with sim:
         sim.wait_for(f"{url}/health")
         yield url
+
+
+class Control:
+    """The simulator's control API over one connection."""
+
+    def __init__(self, telegram: str) -> None:
+        self._connection = http.client.HTTPConnection(urlsplit(telegram).netloc, timeout=30)
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        """Return the result of one request."""
+        text = None if body is None else json.dumps(body)
+        headers = {"Content-Type": "application/json"}
+        self._connection.request(method, path, text, headers)
+        answer = json.loads(self._connection.getresponse().read())
+        assert answer["ok"], answer
+        return answer["result"]
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def bot(self) -> dict[str, Any]:
+        """Return how the only bot stands."""
+        bots = self.ask("GET", "/sim/overview")["bots"]
+        return dict(bots[0]) if bots else {"polls": 0, "polls_in_flight": 0, "overlap_count": 0}

@@ -8,19 +8,11 @@ from contextlib import AbstractContextManager
 import pytest
 
 from deploy.server import scheduled
-from tests.deploy.change import new_version, other_settings, replace, undone
 from tests.deploy.points import Points
-from tests.deploy.project import Project
+from tests.deploy.project import HOST, SERVICES, Project, wait_for
 from tests.deploy.server import Server
-from tests.deploy.steady import LABEL, Steady
-from tests.deploy.test_lifecycle import (
-    HOST,
-    SERVICES,
-    containers,
-    current,
-    wait_for,
-    wait_until,
-)
+from tests.deploy.stores import LABEL
+from tests.deploy.traffic import Traffic
 
 pytestmark = pytest.mark.timeout(600)
 STORE_CHANGES = ("services.yml", "persistence: always", "persistence: everysec")
@@ -41,13 +33,13 @@ def released(project: Project, server: Server, points: Points) -> None:
 
 def other_bot(project: Project) -> AbstractContextManager[None]:
     """Deploy a bot inside the block that no other block has deployed."""
-    return other_settings(project, REPLIES_PER_SECOND=str(next(COUNT)))
+    return project.other_settings(REPLIES_PER_SECOND=str(next(COUNT)))
 
 
 def other_release(project: Project) -> AbstractContextManager[None]:
     """Deploy another bot and another backend inside the block."""
     settings = {"LOG_LEVEL": next(LEVELS), "REPLIES_PER_SECOND": str(next(COUNT))}
-    return other_settings(project, **settings)
+    return project.other_settings(**settings)
 
 
 def last_phases(server: Server) -> list[str]:
@@ -65,7 +57,7 @@ def close_connections(server: Server) -> None:
 
 @pytest.mark.parametrize("moment", [*DEATHS, ""])
 def test_a_cut_over_that_dies_is_settled_by_the_next_deploy(
-    moment: str, project: Project, server: Server, steady: Steady, points: Points
+    moment: str, project: Project, server: Server, traffic: Traffic, points: Points
 ) -> None:
     """Each deploy settles the one before and dies itself, but for the last; the bot goes on.
 
@@ -74,7 +66,7 @@ def test_a_cut_over_that_dies_is_settled_by_the_next_deploy(
     left = server.sh("cat /srv/herald/state/journal.json 2>/dev/null || echo '{}'")
     with (
         other_release(project),
-        steady.case(f"agent killed at '{moment}'" if moment else "settled"),
+        traffic.case(f"agent killed at '{moment}'" if moment else "settled"),
     ):
         if moment:
             points.kill(moment)
@@ -88,34 +80,34 @@ def test_a_cut_over_that_dies_is_settled_by_the_next_deploy(
     assert ("rolled back: release " in told) == (phase == "begun")
     assert (f"release {json.loads(left).get('release')} runs" in told) == (phase == "committed")
     if not moment:
-        assert set(containers(server)) == SERVICES
+        assert set(server.containers()) == SERVICES
 
 
 @pytest.mark.parametrize("moment", ["backup", "switch redis: docker start"])
 def test_a_change_of_redis_that_dies_is_undone(
-    moment: str, project: Project, server: Server, steady: Steady, points: Points
+    moment: str, project: Project, server: Server, traffic: Traffic, points: Points
 ) -> None:
     """The old Redis runs again with all of its data; commands wait at Telegram meanwhile."""
-    before = containers(server)
+    before = server.containers()
     name = f"agent killed at '{moment}' (Redis, backend and bot)"
-    with undone(project), other_release(project), steady.case(name):
-        replace(project, *STORE_CHANGES)
+    with project.undone(), other_release(project), traffic.case(name):
+        project.replace(*STORE_CHANGES)
         points.kill(moment)
         code, told = project.run("deploy", HOST)
         assert code == 69, told
-        project.succeed("rollback", HOST, f"to={current(server)}")
-    assert containers(server)["redis"] == before["redis"]
+        project.succeed("rollback", HOST, f"to={server.current()}")
+    assert server.containers()["redis"] == before["redis"]
 
 
 def test_undoing_that_dies_is_done_again(
-    project: Project, server: Server, steady: Steady, points: Points
+    project: Project, server: Server, traffic: Traffic, points: Points
 ) -> None:
     """A second death, in the middle of the recovery, changes nothing about its end.
 
     The first one is in the smoke test: its event is removed too.
     """
-    before = containers(server)
-    with other_bot(project), steady.case("agent killed while undoing"):
+    before = server.containers()
+    with other_bot(project), traffic.case("agent killed while undoing"):
         points.kill("smoke: docker exec * XREAD")
         assert project.run("deploy", HOST)[0] == 69
         points.kill(": docker rm", "recover")
@@ -123,52 +115,52 @@ def test_undoing_that_dies_is_done_again(
         points.wait()
         told = project.succeed("deploy", HOST)
         assert "rolled back: " in told
-    assert containers(server)["tg_bot"] != before["tg_bot"]
-    assert set(containers(server)) == SERVICES
+    assert server.containers()["tg_bot"] != before["tg_bot"]
+    assert set(server.containers()) == SERVICES
 
 
 def test_a_connection_lost_while_sending_changes_nothing(
-    project: Project, server: Server, steady: Steady
+    project: Project, server: Server, traffic: Traffic
 ) -> None:
     """The deployer says so, and the same deploy then goes through."""
-    before = containers(server)
-    with undone(project), steady.case("SSH killed while sending"):
-        new_version(project, "tg_bot", "lost while sending")
+    before = server.containers()
+    with project.undone(), traffic.case("SSH killed while sending"):
+        project.new_version("tg_bot", "lost while sending")
         process = project.start("deploy", HOST)
         wait_for(process, "sending tg_bot")
         close_connections(server)
         told = process.communicate()[0]
         assert process.returncode == 69, told
         assert "Traceback" not in told
-        assert containers(server) == before
+        assert server.containers() == before
         project.succeed("deploy", HOST)
-    assert containers(server)["tg_bot"] != before["tg_bot"]
+    assert server.containers()["tg_bot"] != before["tg_bot"]
 
 
 def test_a_connection_lost_before_the_cut_over_changes_nothing(
-    project: Project, server: Server, steady: Steady, points: Points
+    project: Project, server: Server, traffic: Traffic, points: Points
 ) -> None:
     """The release is on the server and nothing uses it; the same deploy then goes through."""
-    before = containers(server)
-    with other_bot(project), steady.case("SSH killed before the cut-over"):
+    before = server.containers()
+    with other_bot(project), traffic.case("SSH killed before the cut-over"):
         points.hold(": docker", "tag")
         process = project.start("deploy", HOST)
         points.held()
         close_connections(server)
         told = process.communicate()[0]
         assert process.returncode == 69, told
-        assert containers(server) == before
+        assert server.containers() == before
         points.go_on()
         project.succeed("deploy", HOST)
-    assert containers(server)["tg_bot"] != before["tg_bot"]
+    assert server.containers()["tg_bot"] != before["tg_bot"]
 
 
 def test_a_deployer_that_has_lost_its_lock_changes_nothing(
-    project: Project, server: Server, steady: Steady, points: Points
+    project: Project, server: Server, traffic: Traffic, points: Points
 ) -> None:
     """Whoever has taken it meanwhile is named."""
-    before = containers(server)
-    with other_bot(project), steady.case("deployer that has lost its lock"):
+    before = server.containers()
+    with other_bot(project), traffic.case("deployer that has lost its lock"):
         points.hold(": docker", "tag")
         process = project.start("deploy", HOST)
         points.held()
@@ -180,15 +172,15 @@ def test_a_deployer_that_has_lost_its_lock_changes_nothing(
         assert "locked by " in told
         assert "mine now" in told
     project.succeed("unlock", HOST)
-    assert containers(server) == before
+    assert server.containers() == before
 
 
 @pytest.mark.parametrize("moment", ["switch tg_bot: docker stop", "smoke"])
 def test_a_connection_lost_in_the_cut_over_is_taken_up_again(
-    moment: str, project: Project, server: Server, steady: Steady, points: Points
+    moment: str, project: Project, server: Server, traffic: Traffic, points: Points
 ) -> None:
     """The cut-over goes on without it, and the deployer sees its end."""
-    with other_bot(project), steady.case(f"SSH killed at '{moment}'"):
+    with other_bot(project), traffic.case(f"SSH killed at '{moment}'"):
         points.hold(moment)
         process = project.start("deploy", HOST)
         points.held()
@@ -198,31 +190,31 @@ def test_a_connection_lost_in_the_cut_over_is_taken_up_again(
         told = process.communicate()[0]
         assert process.returncode == 0, told
         assert " runs (1 changed" in told
-    assert set(containers(server)) == SERVICES
+    assert set(server.containers()) == SERVICES
 
 
 def test_a_deployer_killed_in_the_cut_over_is_not_needed(
-    project: Project, server: Server, steady: Steady, points: Points
+    project: Project, server: Server, traffic: Traffic, points: Points
 ) -> None:
     """The release runs in the end; the same deploy then has nothing to do."""
-    with other_bot(project), steady.case("deployer killed in the cut-over"):
+    with other_bot(project), traffic.case("deployer killed in the cut-over"):
         points.hold("switch tg_bot")
         process = project.start("deploy", HOST)
         points.held()
         process.send_signal(signal.SIGKILL)
         process.communicate()
         points.go_on()
-        wait_until(server, "test ! -e /srv/herald/state/journal.json")
+        server.wait_until("test ! -e /srv/herald/state/journal.json")
         project.succeed("unlock", HOST)
         assert "nothing to do" in project.succeed("deploy", HOST)
 
 
 def test_an_engine_that_dies_in_the_cut_over_leaves_the_old_release(
-    project: Project, server: Server, steady: Steady, points: Points
+    project: Project, server: Server, traffic: Traffic, points: Points
 ) -> None:
     """The cut-over waits for the engine, undoes what it did, and says why."""
-    before = containers(server)
-    with other_bot(project), steady.case("Docker engine killed in the cut-over"):
+    before = server.containers()
+    with other_bot(project), traffic.case("Docker engine killed in the cut-over"):
         points.hold("switch tg_bot: docker stop")
         process = project.start("deploy", HOST)
         points.held()
@@ -231,7 +223,7 @@ def test_an_engine_that_dies_in_the_cut_over_leaves_the_old_release(
         told = process.communicate()[0]
         assert process.returncode == 1, told
         assert "rolled back: " in told
-    assert containers(server) == before
+    assert server.containers() == before
     project.succeed("status", HOST)
 
 
@@ -245,33 +237,33 @@ def boots(server: Server) -> None:
 
 
 def test_a_power_cut_in_the_cut_over_is_undone_by_the_boot(
-    project: Project, server: Server, steady: Steady, points: Points, boots: None
+    project: Project, server: Server, traffic: Traffic, points: Points, boots: None
 ) -> None:
     """No deployer is needed for the old bot, which was stopped already, to poll again."""
-    before = containers(server)
-    with other_bot(project), steady.case("power cut with the old bot stopped"):
+    before = server.containers()
+    with other_bot(project), traffic.case("power cut with the old bot stopped"):
         points.hold("smoke")
         process = project.start("deploy", HOST)
         points.held()
-        assert containers(server)["tg_bot"] != before["tg_bot"]
+        assert server.containers()["tg_bot"] != before["tg_bot"]
         process.send_signal(signal.SIGKILL)
         process.communicate()
         server.cut_power()
         server.run_boot_jobs()
-        wait_until(server, "test ! -e /srv/herald/state/journal.json")
+        server.wait_until("test ! -e /srv/herald/state/journal.json")
         assert last_phases(server)[0] == UNDONE
-    assert containers(server) == before
+    assert server.containers() == before
     project.succeed("unlock", HOST)
     project.succeed("status", HOST)
 
 
 def test_a_power_cut_never_starts_two_servers_on_one_volume(
-    project: Project, server: Server, steady: Steady, points: Points, boots: None
+    project: Project, server: Server, traffic: Traffic, points: Points, boots: None
 ) -> None:
     """Of two Redis containers the engine starts the newer one only; the boot then undoes that."""
-    before = containers(server)
-    with undone(project), steady.case("power cut while Redis changes"):
-        replace(project, *STORE_CHANGES)
+    before = server.containers()
+    with project.undone(), traffic.case("power cut while Redis changes"):
+        project.replace(*STORE_CHANGES)
         points.hold("smoke")
         process = project.start("deploy", HOST)
         points.held()
@@ -281,21 +273,21 @@ def test_a_power_cut_never_starts_two_servers_on_one_volume(
         (redis,) = server.sh(f"docker ps -q --no-trunc --filter {LABEL}=redis").split()
         assert redis != before["redis"]
         server.run_boot_jobs()
-        wait_until(server, "test ! -e /srv/herald/state/journal.json")
-    assert containers(server) == before
+        server.wait_until("test ! -e /srv/herald/state/journal.json")
+    assert server.containers() == before
     project.succeed("unlock", HOST)
     project.succeed("status", HOST)
 
 
 def test_a_boot_starts_what_is_stopped(
-    project: Project, server: Server, steady: Steady, boots: None
+    project: Project, server: Server, traffic: Traffic, boots: None
 ) -> None:
     """Also where no cut-over is unfinished, and the engine itself would leave it stopped."""
-    with steady.case("boot with a stopped bot"):
-        bot = containers(server)["tg_bot"]
+    with traffic.case("boot with a stopped bot"):
+        bot = server.containers()["tg_bot"]
         server.sh(f"docker update --restart no {bot} && docker stop {bot}")
         assert project.run("status", HOST)[0] == 2
         server.cut_power()
         server.run_boot_jobs()
-        wait_until(server, f"docker ps -q --no-trunc | grep {bot}")
+        server.wait_until(f"docker ps -q --no-trunc | grep {bot}")
     project.succeed("status", HOST)

@@ -2,22 +2,19 @@
 
 import json
 import shutil
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from deploy.release.checkout import ROOT
-from tests.deploy.project import Project
+from tests.deploy.project import HOST, Project
 from tests.deploy.server import Server, docker
-from tests.deploy.traffic import Traffic, stream, table, unacknowledged, wait_until_there
+from tests.deploy.stores import stream, table, unacknowledged, wait_until_there
+from tests.deploy.traffic import Traffic
 
 pytestmark = pytest.mark.timeout(900)
-HOST = "host=staging"
 BACKUPS = "/srv/herald/backups"
 REDIS = "FROM redis:8 AS redis\n"
 OLDER = r"""USER root
@@ -29,29 +26,10 @@ RUN mv "$(command -v redis-server)" /usr/local/bin/redis-now \
 """
 
 
-@pytest.fixture(scope="module")
-def traffic(project: Project, telegram: str) -> Traffic:
-    """What is written to a bot that was deployed."""
+@pytest.fixture(scope="module", autouse=True)
+def released(project: Project) -> None:
+    """A first release runs."""
     project.succeed("deploy", HOST)
-    return Traffic(telegram)
-
-
-@contextmanager
-def load(traffic: Traffic) -> Iterator[None]:
-    """Write commands all the time inside the block."""
-    over = threading.Event()
-
-    def write() -> None:
-        while not over.wait(0.1):
-            traffic.write(2, "load")
-
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def backups(server: Server) -> list[str]:
@@ -70,7 +48,7 @@ def test_a_restore_brings_back_one_moment_and_the_bot_goes_on(
     """Saved while commands poured in: stream and table agree, and hold nothing of afterwards."""
     before = traffic.write(50, "before")
     wait_until_there(server, before)
-    with load(traffic):
+    with traffic.written():
         time.sleep(1)
         told = project.succeed("backup", HOST, f"to={folder / 'copies'}")
         time.sleep(1)
@@ -226,7 +204,7 @@ def test_another_redis_is_backed_up_first_and_keeps_everything(
     """Commands are written all the while."""
     there = backups(server)
     change_redis(project, 'LABEL upgraded="yes"\n')
-    with load(traffic):
+    with traffic.written():
         told = project.succeed("deploy", HOST)
     assert "backing up before redis changes" in told
     assert len(backups(server)) == len(there) + 1
@@ -255,8 +233,7 @@ def change_redis(project: Project, lines: str) -> None:
     """Commit another image of Redis."""
     name = "infra/images/Dockerfile"
     text = (ROOT / name).read_text()
-    (project.checkout / name).write_text(text.replace(REDIS, f"{REDIS}{lines}"))
-    project.commit("another Redis")
+    project.write(name, text.replace(REDIS, f"{REDIS}{lines}"))
 
 
 def test_a_lost_server_lives_on_in_a_new_one(

@@ -13,7 +13,6 @@ import pytest
 from deploy.server import firewall, server_files
 from tests.deploy.connections import LISTEN, LISTENER, TRY
 from tests.deploy.server import READY, Server
-from tests.deploy.test_provision import docker_copy
 
 pytestmark = pytest.mark.timeout(300)
 OPEN, CLOSED, OWN, WORLDS = 8443, 8080, 9090, 7000
@@ -37,17 +36,17 @@ LATE = {
 @pytest.fixture(scope="module")
 def server(servers_can_be_made: None, folder: Path) -> Iterator[Server]:
     """A server with two published ports, one of its own, and links to the world."""
-    with Server(folder, READY, WITH_IPV6) as one:
-        one.load(LISTENER)
+    with Server(folder, READY, WITH_IPV6) as server:
+        server.load(LISTENER)
         publish = "docker run --detach --publish {0}:8080 --entrypoint perl {1} -e '{2}'"
         for port in (OPEN, CLOSED):
-            one.sh(publish.format(port, LISTENER, LISTEN.format(8080)))
-        one.sh("ip netns add world && ip -n world link set lo up")
+            server.sh(publish.format(port, LISTENER, LISTEN.format(8080)))
+        server.sh("ip netns add world && ip -n world link set lo up")
         for name in LINKS:
-            link(one, name, LINKS)
+            link(server, name, LINKS)
         for where, port in (("", OWN), ("ip netns exec world", WORLDS)):
-            one.sh(f"setsid {where} {SERVE} {port} >/dev/null 2>&1 &")
-        yield one
+            server.sh(f"setsid {where} {SERVE} {port} >/dev/null 2>&1 &")
+        yield server
 
 
 def link(server: Server, name: str, links: dict[str, tuple[str, str, str]]) -> None:
@@ -68,7 +67,7 @@ def link(server: Server, name: str, links: dict[str, tuple[str, str, str]]) -> N
 def write(server: Server, text: str = "") -> str:
     """Put the firewall where `provision` puts it; return what its rules are called."""
     text = text or firewall.program((OPEN,), (22,))
-    docker_copy(server, text.encode(), firewall.PATH)
+    server.write(firewall.PATH, text.encode())
     server.sh(f"chmod 755 {firewall.PATH}")
     return server_files.digest(text)
 
@@ -78,9 +77,9 @@ def reached(server: Server, links: dict[str, tuple[str, str, str]]) -> set[tuple
     names: dict[str, str] = {}
     for name, (ipv4, ipv6, _) in links.items():
         names |= {f"{ipv4}.1": f"{name} v4", f"{ipv6}1": f"{name} v6"}
-    words = " ".join(f"{one} {port}" for one in names for port in (22, OPEN, CLOSED, OWN))
-    told = server.sh(f"ip netns exec world python3 -c '{TRY}' {words}")
-    return {(names[line.split()[0]], int(line.split()[1])) for line in told.splitlines()}
+    words = " ".join(f"{address} {port}" for address in names for port in (22, OPEN, CLOSED, OWN))
+    output = server.sh(f"ip netns exec world python3 -c '{TRY}' {words}")
+    return {(names[line.split()[0]], int(line.split()[1])) for line in output.splitlines()}
 
 
 def everywhere(*ports: int, links: dict[str, tuple[str, str, str]]) -> set[tuple[str, int]]:
@@ -146,13 +145,13 @@ def test_containers_come_out_of_every_network_that_docker_knows(server: Server) 
 def test_ssh_stays_open_where_sshd_cannot_be_asked(server: Server) -> None:
     """As at boot, before its folder is there: the port was written down."""
     shim = "#!/bin/sh\nexit 255\n"
-    docker_copy(server, shim.encode(), "/usr/local/sbin/sshd")
+    server.write("/usr/local/sbin/sshd", shim.encode())
     server.sh("chmod 755 /usr/local/sbin/sshd; rm -rf /run/sshd")
     try:
         server.sh(f"{firewall.PATH} boot")
         assert reached(server, LINKS) == everywhere(22, OPEN, links=LINKS)
         unknown = firewall.program((), (22,)).replace('ssh="22 ', 'ssh="')
-        docker_copy(server, unknown.encode(), "/srv/unknown")
+        server.write("/srv/unknown", unknown.encode())
         code = server.sh("sh /srv/unknown apply 2>&1; echo $?")
         assert code.splitlines() == ["no port of SSH is known; nothing is closed", "78"]
     finally:

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.project import Project
+from tests.deploy.project import HOST, Project
 from tests.servers import free_port
 
-HOST = "host=staging"
 WRAPPER = """\
 #!/bin/sh
 echo "$@" >>{calls}
@@ -83,9 +82,9 @@ def no_zstd(project: Project) -> Sequence[str]:
     git = project.folder / "bin/git"
     git.symlink_to(
         next(
-            Path(one, "git")
-            for one in os.environ["PATH"].split(os.pathsep)
-            if Path(one, "git").exists()
+            Path(folder, "git")
+            for folder in os.environ["PATH"].split(os.pathsep)
+            if Path(folder, "git").exists()
         )
     )
     project.variables["PATH"] = str(git.parent)
@@ -115,15 +114,15 @@ REFUSALS: list[tuple[Callable[[Project], Sequence[str]], int, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("wrong", "exit_code", "line"), REFUSALS, ids=[one[0].__name__ for one in REFUSALS]
+    ("wrong", "exit_code", "line"), REFUSALS, ids=[case[0].__name__ for case in REFUSALS]
 )
 def test_a_deploy_that_is_refused_has_built_nothing(
     project: Project, wrong: Callable[[Project], Sequence[str]], exit_code: int, line: str
 ) -> None:
     """One line, and Docker was not even asked which images there are."""
     words = wrong(project)
-    code, told = project.run("deploy", HOST, *words)
-    assert (code, line in told, len(told.splitlines())) == (exit_code, True, 1), told
+    code, output = project.run("deploy", HOST, *words)
+    assert (code, line in output, len(output.splitlines())) == (exit_code, True, 1), output
     assert calls(project) == []
 
 
@@ -136,7 +135,7 @@ def test_a_misspelt_service_is_told_without_a_server(
     project: Project, words: tuple[str, ...], service: str, line: str
 ) -> None:
     """The server, which is away here, is not asked; the simulator never is on one."""
-    code, told = project.run(words[0], HOST, f"service={service}", *words[1:])
-    assert (code, line in told) == (64, True), told
-    code, told = project.run(words[0], HOST, "service=redis", *words[1:])
-    assert "Connection refused" in told
+    code, output = project.run(words[0], HOST, f"service={service}", *words[1:])
+    assert (code, line in output) == (64, True), output
+    code, output = project.run(words[0], HOST, "service=redis", *words[1:])
+    assert "Connection refused" in output

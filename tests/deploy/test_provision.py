@@ -1,7 +1,6 @@
 """A bare server with sshd and nothing else becomes one that can be deployed to."""
 
 import json
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,11 +9,10 @@ import pytest
 
 from deploy.release.bundle import agent
 from tests.deploy.connections import LISTEN, LISTENER, TRY
-from tests.deploy.project import Project
+from tests.deploy.project import HOST, Project
 from tests.deploy.server import BARE, SYSTEMD, Server, docker
 
 pytestmark = pytest.mark.timeout(1200)
-HOST = "host=staging"
 PORTS = (22, 8080, 8443, 9090)
 
 
@@ -23,8 +21,8 @@ def server(
     servers_can_be_made: None, folder: Path, request: pytest.FixtureRequest
 ) -> Iterator[Server]:
     """A server without Docker: Debian 13 without an init system, Debian 12 with systemd."""
-    with Server(folder / request.param.rpartition(":")[2], request.param) as one:
-        yield one
+    with Server(folder / request.param.rpartition(":")[2], request.param) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +44,10 @@ def project(server: Server) -> Project:
 def test_a_bare_server_is_refused_before_anything_is_sent(project: Project, server: Server) -> None:
     """The message says what to run, and nothing is on the server."""
     project.data["ssh_user"] = "root"
-    code, told = project.run("status", HOST)
+    code, output = project.run("status", HOST)
     project.data["ssh_user"] = "deploy"
     assert code == 69
-    assert "Docker is missing; run: make provision" in told
+    assert "Docker is missing; run: make provision" in output
     assert not server.succeeds("test -e /srv/herald")
 
 
@@ -57,12 +55,12 @@ def test_provision_makes_it_ready_and_the_second_run_changes_nothing(
     project: Project, server: Server
 ) -> None:
     """Docker and Compose run, ports are closed, root is locked out, the deploy user is not."""
-    told = project.succeed("provision", HOST)
-    assert "SSH takes keys only, and root no more" in told
+    output = project.succeed("provision", HOST)
+    assert "SSH takes keys only, and root no more" in output
     assert "release   none" in project.succeed("status", HOST)
-    told = project.succeed("provision", HOST, "verbose=1")
-    assert "Success\n" not in told.partition("Results")[0]
-    total = next(line for line in told.splitlines() if "Grand total" in line)
+    output = project.succeed("provision", HOST, "verbose=1")
+    assert "Success\n" not in output.partition("Results")[0]
+    total = next(line for line in output.splitlines() if "Grand total" in line)
     count, success, error, same = total.split()[2:]
     assert (success, error, same) == ("-", "-", count)
     settings = server.sh("sshd -T")
@@ -79,10 +77,10 @@ def test_a_system_that_is_not_supported_is_refused(project: Project, server: Ser
         "cp /etc/os-release /tmp/os && echo 'ID=plan9\nVERSION_ID=4' >/tmp/new "
         "&& rm /etc/os-release && mv /tmp/new /etc/os-release"
     )
-    code, told = project.run("provision", HOST)
+    code, output = project.run("provision", HOST)
     server.sh("mv /tmp/os /etc/os-release")
     assert code == 69
-    assert "supported are: debian 12" in told
+    assert "supported are: debian 12" in output
 
 
 def test_a_wrong_key_is_refused(project: Project, server: Server) -> None:
@@ -91,11 +89,11 @@ def test_a_wrong_key_is_refused(project: Project, server: Server) -> None:
     wrong.write_text("no key at all")
     wrong.chmod(0o600)
     project.data["ssh_key"] = str(wrong)
-    code, told = project.run("status", HOST)
+    code, output = project.run("status", HOST)
     del project.data["ssh_key"]
     assert code == 69
-    assert "cannot be reached" in told
-    assert len(told.strip().splitlines()) == 1
+    assert "cannot be reached" in output
+    assert len(output.strip().splitlines()) == 1
 
 
 def test_a_published_port_is_closed_unless_the_inventory_opens_it(
@@ -121,8 +119,8 @@ def test_a_published_port_is_closed_unless_the_inventory_opens_it(
 def open_ports(server: Server) -> set[int]:
     """Return which ports of a server another container can connect to."""
     places = [word for port in PORTS for word in (server.address(), str(port))]
-    told = docker("run", "--rm", "--entrypoint", "python3", BARE, "-c", TRY, *places)
-    return {int(line.split()[1]) for line in told.splitlines()}
+    output = docker("run", "--rm", "--entrypoint", "python3", BARE, "-c", TRY, *places)
+    return {int(line.split()[1]) for line in output.splitlines()}
 
 
 def test_the_firewall_is_back_after_a_boot(server: Server) -> None:
@@ -144,8 +142,8 @@ def test_the_firewall_is_back_after_a_boot(server: Server) -> None:
 
 def test_the_clock_starts_a_backup(project: Project, server: Server) -> None:
     """The timer that was installed, fired soon; that there is no release is in the audit."""
-    program = docker_copy(server, agent(), "/srv/herald/agent.pyz")
-    assert server.succeeds(f"python3 {program} --help")
+    server.write("/srv/herald/agent.pyz", agent())
+    assert server.succeeds("python3 /srv/herald/agent.pyz --help")
     server.sh("mkdir -p /srv/herald/state /srv/herald/releases/x")
     server.sh("ln -sfn releases/x /srv/herald/current")
     assert json.loads(server.sh("cat /srv/herald/backup.json")) == {"keep": 3}
@@ -163,13 +161,6 @@ def test_the_clock_starts_a_backup(project: Project, server: Server) -> None:
     line = json.loads(server.sh(f"head -n 1 {audit}"))
     assert (line["who"], line["phase"]) == ("timer", "failed")
     assert "has no release.json" in line["reason"]
-
-
-def docker_copy(server: Server, content: bytes, path: str) -> str:
-    """Write a file on the server; return its path."""
-    command = ("docker", "exec", "--interactive", server.id, "sh", "-c", f"cat >{path}")
-    subprocess.run(command, input=content, check=True)
-    return path
 
 
 def until(holds: Callable[[], bool], seconds: float = 90) -> None:

@@ -19,7 +19,7 @@ from infra.stack import HostPort, load_plan
 from infra.stack.compose.secrets import contents
 from infra.stack.plan import Overlay
 from infra.stack.rendering import render
-from tests.deploy.change import renamed
+from tests.deploy.project import renamed
 
 PLAN = load_plan(checkout.ROOT / "services.yml")
 NAMES = ("redis", "postgres", "backend", "tg_bot")
@@ -50,8 +50,8 @@ def released(sources: Sources) -> Release:
 
 def compose(release: Release) -> dict[str, Any]:
     """Return a release's Compose file."""
-    found: dict[str, Any] = yaml.safe_load(release.files["compose.yml"])
-    return found
+    document: dict[str, Any] = yaml.safe_load(release.files["compose.yml"])
+    return document
 
 
 def test_a_release_leaves_nothing_open(sources: Sources) -> None:
@@ -59,7 +59,7 @@ def test_a_release_leaves_nothing_open(sources: Sources) -> None:
     release = released(sources)
     assert release.name == "20260101T000000Z-0123456789ab"
     services = compose(release)["services"]
-    assert {name: one["image"] for name, one in services.items()} == dict(sources.images)
+    assert {name: service["image"] for name, service in services.items()} == dict(sources.images)
     assert services["backend"]["environment"]["LOG_LEVEL"] == "DEBUG"
     assert "${" not in release.files["compose.yml"].decode()
 
@@ -77,10 +77,10 @@ def test_equal_sources_have_equal_contents(sources: Sources) -> None:
 def test_a_new_secret_changes_its_readers_and_nobody_else(sources: Sources) -> None:
     """Compose does not notice a changed file: a label does, for those who read it."""
     other = contents(PLAN, {**sources.secrets, "TELEGRAM_BOT_TOKEN": f"{TOKEN}-2"})
-    one, two = (
-        compose(released(found))["services"] for found in (sources, replace(sources, secrets=other))
+    before, after = (
+        compose(released(made))["services"] for made in (sources, replace(sources, secrets=other))
     )
-    assert [name for name in one if one[name] != two[name]] == ["tg_bot"]
+    assert [name for name in before if before[name] != after[name]] == ["tg_bot"]
 
 
 def test_no_secret_is_in_a_release(sources: Sources) -> None:
@@ -173,7 +173,7 @@ def test_a_release_tells_where_its_stores_are_and_how_to_ask_them(
 def test_data_stores_are_never_run_side_by_side(sources: Sources) -> None:
     """Two servers on one volume would destroy it; what waits for them comes later."""
     services = json.loads(released(sources).files["release.json"])["services"]
-    assert {name: one["handover"] for name, one in services.items()} == {
+    assert {name: service["handover"] for name, service in services.items()} == {
         "redis": "replace",
         "postgres": "replace",
         "backend": "overlap",
@@ -185,7 +185,8 @@ def test_data_stores_are_never_run_side_by_side(sources: Sources) -> None:
 def handover(sources: Sources, published: Mapping[Overlay, tuple[HostPort, ...]]) -> str:
     """Return how the backend changes hands when it has these ports of the host."""
     services = tuple(
-        replace(one, published=published) if one.name == "backend" else one for one in PLAN.services
+        replace(service, published=published) if service.name == "backend" else service
+        for service in PLAN.services
     )
     release = released(replace(sources, plan=replace(PLAN, services=services)))
     return str(json.loads(release.files["release.json"])["services"]["backend"]["handover"])
@@ -218,7 +219,7 @@ def test_a_host_has_the_data_of_its_groups(inventories: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "environment", "told"),
+    ("host", "environment", "output"),
     [
         ("", "", "host=NAME or env=NAME; hosts: a, b"),
         ("c", "", "no host is called 'c'; there are: a, b"),
@@ -226,10 +227,10 @@ def test_a_host_has_the_data_of_its_groups(inventories: Path) -> None:
     ],
 )
 def test_an_unknown_place_is_refused(
-    inventories: Path, host: str, environment: str, told: str
+    inventories: Path, host: str, environment: str, output: str
 ) -> None:
     """With the names that there are."""
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=output):
         inventory.choose(host, environment)
 
 
@@ -286,10 +287,10 @@ def test_secrets_are_read_back_with_the_key_and_by_nobody_else(
     monkeypatch.setenv("HERALD_AGE_KEY", str(tmp_path / "age.key"))
     assert vault.ensure_key()
     assert (tmp_path / "age.key").stat().st_mode & 0o777 == 0o600
-    found = vault.put(PLAN, vault.fill(PLAN, {}), "TELEGRAM_BOT_TOKEN", TOKEN)
-    assert TOKEN.encode() not in vault.save("lab", found).read_bytes()
-    assert vault.load("lab") == found
-    assert vault.missing(PLAN, found) == []
+    secrets = vault.put(PLAN, vault.fill(PLAN, {}), "TELEGRAM_BOT_TOKEN", TOKEN)
+    assert TOKEN.encode() not in vault.save("lab", secrets).read_bytes()
+    assert vault.load("lab") == secrets
+    assert vault.missing(PLAN, secrets) == []
     monkeypatch.setenv("HERALD_AGE_KEY", str(tmp_path / "other.key"))
     vault.ensure_key()
     with pytest.raises(ConfigError, match="is not encrypted for the key in"):
@@ -306,7 +307,7 @@ def test_a_missing_secret_is_named_with_the_command_that_sets_it(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "output"),
     [
         ((), "no verb"),
         (("fly",), "no verb is called 'fly'"),
@@ -316,11 +317,11 @@ def test_a_missing_secret_is_named_with_the_command_that_sets_it(
     ],
 )
 def test_a_wrong_call_is_answered_with_help(
-    words: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+    words: tuple[str, ...], output: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And with exit code 64."""
     assert cli.main(words) == 64
-    assert told in capsys.readouterr().err
+    assert output in capsys.readouterr().err
 
 
 def test_every_verb_is_in_the_help_and_in_the_makefile() -> None:

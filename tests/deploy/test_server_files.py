@@ -57,6 +57,6 @@ def test_data_is_backed_up_by_itself_only_where_that_is_wanted(*, systemd: bool)
 
 def test_docker_keeps_containers_running_while_it_restarts_itself() -> None:
     """Its settings are JSON, and the logs of containers cannot fill the disk."""
-    found = json.loads(server_files.DAEMON)
-    assert found["live-restore"] is True
-    assert set(found["log-opts"]) == {"max-size", "max-file"}
+    settings = json.loads(server_files.DAEMON)
+    assert settings["live-restore"] is True
+    assert set(settings["log-opts"]) == {"max-size", "max-file"}

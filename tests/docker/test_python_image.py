@@ -49,8 +49,8 @@ def test_settings_of_the_image(docker: Engine) -> None:
 @pytest.mark.parametrize("name", ["python", "python3", "pip", "pip3"])
 def test_programs_are_in_usr_local(docker: Engine, name: str) -> None:
     """The image's Python comes before a distribution's."""
-    found = docker.once(IMAGE, run=("sh", "-c", f"command -v {name}"))
-    assert found == f"/usr/local/bin/{name}"
+    program = docker.once(IMAGE, run=("sh", "-c", f"command -v {name}"))
+    assert program == f"/usr/local/bin/{name}"
 
 
 def test_it_is_python_3_13(docker: Engine) -> None:
@@ -72,8 +72,8 @@ def test_pip_installs_without_being_asked_twice(docker: Engine, tmp_path: Path) 
         f"pip install --quiet --no-index --root-user-action ignore /wheel/{path.name}"
         " && python -c 'import herald_check; print(herald_check.__file__)'"
     )
-    found = docker.once(IMAGE, "--volume", f"{tmp_path}:/wheel:ro", run=("sh", "-c", script))
-    assert found == f"{SITE}/herald_check.py"
+    module = docker.once(IMAGE, "--volume", f"{tmp_path}:/wheel:ro", run=("sh", "-c", script))
+    assert module == f"{SITE}/herald_check.py"
 
 
 def test_environments_have_pip(docker: Engine) -> None:
@@ -90,8 +90,8 @@ def test_pip_installs_into_another_environment(docker: Engine, tmp_path: Path) -
         f" && pip --python /opt/v/bin/python install --quiet --no-index /wheel/{path.name}"
         " && /opt/v/bin/python -c 'import herald_check; print(herald_check.__file__)'"
     )
-    found = docker.once(IMAGE, "--volume", f"{tmp_path}:/wheel:ro", run=("sh", "-c", script))
-    assert found == "/opt/v/lib/python3.13/site-packages/herald_check.py"
+    module = docker.once(IMAGE, "--volume", f"{tmp_path}:/wheel:ro", run=("sh", "-c", script))
+    assert module == "/opt/v/lib/python3.13/site-packages/herald_check.py"
 
 
 def test_certificates_and_time_zones_are_there(docker: Engine) -> None:

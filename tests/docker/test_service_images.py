@@ -82,8 +82,8 @@ def test_it_imports_hardened(docker: Engine, images: dict[str, str], service: st
     """Read-only, without capabilities and network, every package is found where wheels go."""
     script = f"import {service}; print({service}.__file__)"
     options = (*HARDENED, "--network", "none")
-    found = docker.once(images[service], *options, run=("python", "-c", script))
-    assert found == f"{SITE}/{service}/__init__.py"
+    module = docker.once(images[service], *options, run=("python", "-c", script))
+    assert module == f"{SITE}/{service}/__init__.py"
 
 
 def test_nothing_is_missing(docker: Engine, images: dict[str, str], service: str) -> None:
@@ -179,7 +179,7 @@ def test_nothing_unasked_for_is_in_the_context(docker: Engine, tmp_path: Path) -
     name = unique()
     build(tmp_path, {"x": name})
     try:
-        found = docker.once(name, run=("find", "/context", "-type", "f")).split()
+        context = docker.once(name, run=("find", "/context", "-type", "f")).split()
     finally:
         docker.command("image", "rm", "--force", name)
-    assert sorted(found) == sorted(f"/context/{path}" for path in kept)
+    assert sorted(context) == sorted(f"/context/{path}" for path in kept)

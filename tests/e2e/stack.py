@@ -90,5 +90,5 @@ class ComposeStack:
     def states(self) -> dict[str, str]:
         """Return each container's health, or its state where it has no health check."""
         lines = self.compose("ps", "--format", "json").splitlines()
-        found = [json.loads(line) for line in lines]
-        return {one["Service"]: one["Health"] or one["State"] for one in found}
+        containers = [json.loads(line) for line in lines]
+        return {part["Service"]: part["Health"] or part["State"] for part in containers}

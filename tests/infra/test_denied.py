@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
@@ -13,7 +12,7 @@ from infra.stack.compose.documents import compose_files
 from infra.stack.scaffold import create
 from telegram_sim.client import SimClient
 from tests.conditions import eventually
-from tests.processes import Service, bot, health_of, simulator, url_of
+from tests.processes import Service, bot, health_of, url_of
 from tests.servers import RedisServer, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,21 +60,6 @@ class Users:
 def users(redis_server: RedisServer) -> Users:
     """The users of this test's server."""
     return Users(redis_server)
-
-
-@pytest.fixture
-def sim() -> Iterator[Service]:
-    """An offline Telegram."""
-    with simulator() as sim:
-        yield sim
-
-
-@pytest.fixture
-async def telegram(sim: Service) -> AsyncIterator[SimClient]:
-    """Its control API, serving."""
-    async with SimClient(url_of(sim)) as client:
-        await client.ready()
-        yield client
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ def test_an_unknown_suite_is_refused() -> None:
     """The message lists the suites; the exit code is that of wrong usage."""
     done = run("infra.dev.suites", "nonsense")
     assert done.returncode == os.EX_USAGE
-    assert "no suite is called 'nonsense'; there are: shared" in done.stderr
+    assert "no suite is called 'nonsense'; there are: deploy, chaos" in done.stderr
 
 
 def test_a_suite_without_docker_says_how_to_get_it() -> None:
@@ -60,13 +60,72 @@ def test_a_skipped_test_has_not_passed(tmp_path: Path) -> None:
 
 def test_a_suite_without_tests_has_not_passed() -> None:
     """Nothing collected, nothing proved."""
-    assert not suites.Outcome(suites.SUITES[0], passed=0, failed=0).ok
-    assert suites.Outcome(suites.SUITES[0], passed=1, failed=0).ok
+    assert not suites.Outcome(suites.SUITES["shared"], passed=0, failed=0).ok
+    assert suites.Outcome(suites.SUITES["shared"], passed=1, failed=0).ok
 
 
-def test_every_suite_has_its_folder() -> None:
-    """No suite names a folder that is not there."""
-    assert [suite.name for suite in suites.SUITES if not (ROOT / suite.folder).is_dir()] == []
+def test_every_file_of_tests_is_in_a_suite() -> None:
+    """None is left out because its folder is not known."""
+    tracked = subprocess.run(
+        ("git", "ls-files", "*/test_*.py"), cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    folders = tuple(f"{suite.folder}/" for suite in suites.SUITES.values())
+    assert tracked
+    assert [path for path in tracked if not path.startswith(folders)] == []
+
+
+def test_words_choose_tests() -> None:
+    """Suites without such a test are left out; none at all is wrong usage, said in one line."""
+    word = "test_a_skipped_test_has_not_passed"
+    done = run("infra.dev.suites", "upstream", "infra", "-k", word)
+    assert done.returncode == os.EX_OK, done.stderr
+    assert done.stdout.split() == [
+        *("infra", "1", "passed", "0", "failed", done.stdout.split()[5], "s"),
+        *("1", "passed,", "0", "failed"),
+    ]
+    done = run("infra.dev.suites", "upstream", "-k", "no_such_word_anywhere")
+    assert done.returncode == os.EX_USAGE
+    assert done.stderr.splitlines()[-1] == "k=no_such_word_anywhere chooses no test"
+
+
+def test_suites_run_at_once_and_each_fails_alone(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What each has printed is kept together; files are shared among processes that differ."""
+    text = "import os\n\n\ndef test_{0}():\n    print(os.getpid(), file=open('{1}', 'w'))\n"
+    made = []
+    for name in ("good", "bad"):
+        folder = tmp_path / name
+        folder.mkdir()
+        for number in range(2):
+            source = text.format(number, folder / f"pid{number}")
+            (folder / f"test_{number}.py").write_text(source)
+        made.append(suites.Suite(name, str(folder), suites.Needs(processes=2)))
+    (tmp_path / "bad/test_1.py").write_text("def test_1():\n    assert False, 'on purpose'\n")
+    outcomes = suites.run_all(made)
+    assert [(outcome.passed, outcome.failed) for outcome in outcomes] == [(2, 0), (1, 1)]
+    assert len({(tmp_path / f"good/pid{number}").read_text() for number in range(2)}) == 2
+    printed = capfd.readouterr().err
+    assert printed.count("on purpose") >= 1
+    assert printed.index("suite bad is over, exit code 1") < printed.index("on purpose")
+
+
+@pytest.mark.parametrize(
+    ("words", "refused"),
+    [
+        (("tests", "suit=shared"), "no option is called 'suit'; there are: suite k "),
+        (("tests", "suite=shared", "k=a or b", "PYTHON=python3"), ""),
+        (("dead-letters", "do=replay all"), ""),
+        (("dead-letters", "host=a", "of=all"), ""),  # the deploy verb tells
+    ],
+)
+def test_a_misspelt_option_of_make_is_refused(words: tuple[str, ...], refused: str) -> None:
+    """Otherwise every suite would run, for one."""
+    done = subprocess.run(
+        ("make", "--dry-run", *words), cwd=ROOT, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == (2 if refused else 0), done.stderr
+    assert refused in done.stderr
 
 
 def test_steps_go_on_after_a_failure(capsys: pytest.CaptureFixture[str]) -> None:

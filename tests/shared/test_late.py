@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from shared.keys import MARKER_LIFETIME
 from shared.streams import TooLateError
 from shared.streams.event.envelope import encode
 from shared.streams.publish import publisher as publishing
-from shared.streams.publish.publisher import MARKER_LIFETIME, PUBLISH_WITHIN, Publisher
+from shared.streams.publish.publisher import PUBLISH_WITHIN, Publisher
 from tests.servers import RedisServer
 from tests.shared.said import SAID, said
 

@@ -2,22 +2,13 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
 
-import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as NoConnectionError
 
 from tests.proxy import RedisProxy
 from tests.servers import RedisServer
 from tests.upstream import still
-
-
-@pytest.fixture
-async def proxy(redis_server: RedisServer) -> AsyncIterator[RedisProxy]:
-    """A proxy before this test's server."""
-    async with RedisProxy(redis_server.port) as proxy:
-        yield proxy
 
 
 async def test_the_default_client_doubles_a_write(

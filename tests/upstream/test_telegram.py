@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,15 +15,8 @@ from telegram.request import BaseRequest
 
 from telegram_sim.client import SimClient
 from tests.conditions import eventually
-from tests.processes import TOKEN, Service, simulator, url_of
+from tests.processes import TOKEN, Service, url_of
 from tests.upstream import still
-
-
-@pytest.fixture
-def sim() -> Iterator[Service]:
-    """An offline Telegram."""
-    with simulator() as sim:
-        yield sim
 
 
 async def test_it_confirms_what_it_has_not_handled(sim: Service) -> None:

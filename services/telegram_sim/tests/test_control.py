@@ -130,10 +130,10 @@ async def test_many_messages_are_counted_up_and_spread(sim: SimClient) -> None:
     texts = [[message.text for message in await sim.messages(user)] for user in (50, 51)]
     assert texts == [["/n 10", "/n 12", "/n 14"], ["/n 11", "/n 13"]]
     exact = await sim.write_many(
-        writings=[{"text": "a", "user": 60}, {"text": "b", "user": {"id": 61}, "chat": -9}]
+        writings=[{"text": "a", "user": 60}, {"text": "/b", "user": {"id": 61}, "chat": -9}]
     )
     assert exact.updates == 2
-    assert [message.text for message in await sim.messages(-9)] == ["b"]
+    assert [message.text for message in await sim.messages(-9)] == ["/b"]
 
 
 async def test_messages_can_be_read_in_part(sim: SimClient, http: aiohttp.ClientSession) -> None:

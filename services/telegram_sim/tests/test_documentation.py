@@ -37,7 +37,7 @@ async def test_every_example_works_as_told(
     """Each request of the README is answered, with the fields that the README shows."""
     await api("getMe")
     real_query = ""
-    for method, path, body, told in EXAMPLE.findall(README):
+    for method, path, body, shown in EXAMPLE.findall(README):
         if path == "/sim/press" and method == "POST":
             # The example presses a button of the bot's, so the bot has to have sent one.
             keyboard = {"inline_keyboard": [[{"text": "Yes", "callback_data": "y"}]]}
@@ -59,8 +59,8 @@ async def test_every_example_works_as_told(
             real_query = result["callback_query_id"]
         if path == "/sim/messages?chat=7&after=0&limit=50":
             result = result[:1]
-        if told:
-            assert shape(result) == shape(json.loads(told)), path
+        if shown:
+            assert shape(result) == shape(json.loads(shown)), path
     assert (await sim.bot()).id == int(token.partition(":")[0])
 
 
@@ -72,13 +72,13 @@ def test_every_control_request_has_an_example() -> None:
         for route in app.router.routes()
         if route.resource is not None and route.resource.canonical.startswith("/sim/")
     }
-    told = {
+    documented = {
         (method, re.sub(r"/\d+$", "/{id}", path.partition("?")[0]))
         for method, path, _, _ in EXAMPLE.findall(README)
     }
-    watched = {("GET", "/sim/events")}
-    assert "`GET /sim/events`" in README
-    assert {route for route in routes if route[0] != "HEAD"} == told | watched
+    watched = {("GET", "/sim/events"), ("GET", "/sim/files/{id}")}
+    assert all(f"`{method} {path}`" in README for method, path in watched)
+    assert {route for route in routes if route[0] != "HEAD"} == documented | watched
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -103,8 +103,8 @@ def test_every_variable_is_named() -> None:
 def test_every_module_is_placed() -> None:
     """AGENTS.md says of every module where it belongs."""
     package = Path(__file__).parents[1] / "src/telegram_sim"
-    told = (package.parents[1] / "AGENTS.md").read_text()
+    rooms = (package.parents[1] / "AGENTS.md").read_text()
     for path in package.iterdir():
         if path.name not in {"__init__.py", "py.typed", "__pycache__"}:
             name = f"{path.name}/" if path.is_dir() else path.stem
-            assert f"`{name}`" in told
+            assert f"`{name}`" in rooms

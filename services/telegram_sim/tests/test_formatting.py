@@ -97,7 +97,7 @@ def test_wrong_marks_are_told(parser: Parser, marked: str, reason: str) -> None:
 def test_any_text_is_parsed_or_refused(parser: Parser, text: str) -> None:
     """Whatever comes: entities inside the text, or a BadRequestError; never anything else."""
     try:
-        formatted = parser(text).trimmed()
+        formatted = parser(text).kept()
     except BadRequestError:
         return
     length = utf16_length(formatted.text)
@@ -108,9 +108,16 @@ def test_any_text_is_parsed_or_refused(parser: Parser, text: str) -> None:
 def test_trimming_moves_the_entities() -> None:
     """White space at the front goes as far as no entity covers it."""
     formatted = Formatted("  a b  ", [{"type": "bold", "offset": 4, "length": 3}])
-    assert formatted.trimmed() == Formatted("a b", [{"type": "bold", "offset": 2, "length": 1}])
+    assert formatted.kept() == Formatted("a b", [{"type": "bold", "offset": 2, "length": 1}])
     covered = Formatted(" a", [{"type": "bold", "offset": 0, "length": 2}])
-    assert covered.trimmed() == covered
+    assert covered.kept() == covered
+
+
+def test_cleaning_moves_the_entities() -> None:
+    """What is dropped counts for nothing, before an entity or inside it."""
+    text = "\r🚀 a\u202eb c"
+    whole = Formatted(text, [{"type": "bold", "offset": 4, "length": 3}])
+    assert whole.kept() == Formatted("🚀 ab c", [{"type": "bold", "offset": 3, "length": 2}])
 
 
 async def test_a_formatted_message_keeps_what_telegram_finds_besides(

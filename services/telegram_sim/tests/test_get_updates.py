@@ -43,10 +43,10 @@ async def test_updates_stay_until_an_offset_confirms_them(sim: SimClient, api: C
 
 async def test_update_ids_are_sequential_and_start_anywhere(sim: SimClient) -> None:
     """One update's number is one more than the last one's, and the first is not 1."""
-    one, other = await sim.write("/a"), await sim.write("/b")
-    assert one.update_id is not None
-    assert other.update_id == one.update_id + 1
-    assert one.update_id > 2_000_000
+    first, second = await sim.write("/a"), await sim.write("/b")
+    assert first.update_id is not None
+    assert second.update_id == first.update_id + 1
+    assert first.update_id > 2_000_000
 
 
 async def test_a_negative_offset_keeps_only_the_newest(sim: SimClient, api: Call) -> None:
@@ -140,11 +140,11 @@ async def test_a_newcomer_that_waits_ends_the_older_poll_with_409(
 async def test_two_pollers_both_get_what_is_pending(sim: SimClient, api: Call) -> None:
     """409 is no lock: while updates pend, everybody who asks is given them."""
     await sim.write_many("/n {n}", count=3)
-    one, other = await asyncio.gather(
+    first, second = await asyncio.gather(
         api("getUpdates", timeout=50), api("getUpdates", timeout=50, offset=-3)
     )
-    assert ids(one) == ids(other)
-    assert len(ids(one)) == 3
+    assert ids(first) == ids(second)
+    assert len(ids(first)) == 3
 
 
 @pytest.mark.usefixtures("restored")

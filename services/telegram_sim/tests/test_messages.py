@@ -145,6 +145,21 @@ async def test_another_path_is_not_found(url: str, http: aiohttp.ClientSession, 
         assert (await response.json())["description"] == "Not Found"
 
 
+async def test_a_known_method_that_is_not_simulated_says_so(
+    process: SimProcess, sim: SimClient, api: Call
+) -> None:
+    """Telegram has it and the simulator does not: 501, one line in the log, a count."""
+    for _ in range(2):
+        answer = await api("sendDice", chat_id=7)
+        text = "Not Implemented: telegram_sim does not simulate senddice"
+        assert refused(answer, 501, text)
+    assert (await sim.bot()).raw["not_simulated"] == {"senddice": 2}
+    lines = [line for line in process.log if "a method is not simulated" in line]
+    assert len(lines) == 1
+    assert '"method": "senddice"' in lines[0]
+    assert await process.stop() == 0
+
+
 async def test_method_names_ignore_case(api: Call) -> None:
     """GETME is getMe."""
     assert (await api("GETME"))["ok"]
@@ -170,27 +185,24 @@ async def test_malformed_json_is_refused_with_the_reason(
     assert answer["description"].startswith(reason)
 
 
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
 @pytest.mark.parametrize("form", ["query", "urlencoded", "json", "multipart"])
 async def test_parameters_come_in_every_form(
-    url: str, sim: SimClient, http: aiohttp.ClientSession, token: str, form: str
+    sim: SimClient, http: aiohttp.ClientSession, token: str, form: str, method: str
 ) -> None:
-    """A call means the same in the query, as a form, as JSON and as multipart/form-data."""
+    """A call means the same in the query, as a form, as JSON and as multipart, by any method."""
     await sim.write("/start", user=ADA)
-    path = f"{url}/bot{token}/sendMessage"
-    text = "a&b=c привет 🚀"
-    if form == "query":
-        request = http.get(path, params={"chat_id": "7", "text": text})
-    elif form == "urlencoded":
-        request = http.post(path, data={"chat_id": "7", "text": text})
-    elif form == "json":
-        request = http.post(path, json={"chat_id": 7, "text": text})
-    else:
-        body = aiohttp.FormData(default_to_multipart=True)
-        body.add_field("chat_id", "7")
-        body.add_field("text", text)
-        request = http.post(path, data=body)
-    async with request as response:
-        assert (await response.json())["result"]["text"] == text
+    fields = {"chat_id": "7", "text": "a&b=c привет 🚀"}
+    body = aiohttp.FormData(fields, default_to_multipart=form == "multipart")
+    options: dict[str, dict[str, Any]] = {
+        "query": {"params": fields},
+        "urlencoded": {"data": body},
+        "json": {"json": {**fields, "chat_id": 7}},
+        "multipart": {"data": body},
+    }
+    path = f"{sim.base_url}/bot{token}/sendMessage"
+    async with http.request(method, path, **options[form]) as response:
+        assert (await response.json())["result"]["text"] == fields["text"]
 
 
 async def test_the_longest_message_fits_into_a_query(
@@ -248,6 +260,69 @@ async def test_a_wrong_edit_is_refused(sim: SimClient, api: Call) -> None:
     assert await edit(99, "x") == "Bad Request: message to edit not found"
     assert await edit(written.message_id, "x") == "Bad Request: message can't be edited"
     assert (await edit(sent, "one")).startswith("Bad Request: message is not modified: specified")
+
+
+async def test_a_keyboard_changes_alone(sim: SimClient, api: Call) -> None:
+    """EditMessageReplyMarkup puts another keyboard under a message, and takes it away."""
+    await sim.write("/start", user=ADA)
+    keyboard = {"inline_keyboard": [[{"text": "Yes", "callback_data": "y"}]]}
+    sent = (await api("sendMessage", chat_id=7, text="Sure?", reply_markup=keyboard))["result"]
+    place = {"chat_id": 7, "message_id": sent["message_id"]}
+    other = {"inline_keyboard": [[{"text": "No", "callback_data": "n"}]]}
+    edited = (await api("editMessageReplyMarkup", **place, reply_markup=other))["result"]
+    assert (edited["text"], edited["reply_markup"]) == ("Sure?", other)
+    again = await api("editMessageReplyMarkup", **place, reply_markup=other)
+    assert again["description"].startswith("Bad Request: message is not modified: specified")
+    bare = (await api("editMessageReplyMarkup", **place))["result"]
+    assert "reply_markup" not in bare
+    assert bare["edit_date"] >= sent["date"]
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters", "reason"),
+    [
+        ("editMessageText", {"text": "x"}, "message identifier is not specified"),
+        ("editMessageReplyMarkup", {"inline_message_id": "x"}, "MESSAGE_ID_INVALID"),
+        ("editMessageCaption", {"chat_id": 7, "message_id": 2, "caption": "x"},
+         "there is no caption in the message to edit"),
+        ("editMessageMedia", {"chat_id": 7, "message_id": 2}, "media is missing"),
+        ("editMessageMedia", {"chat_id": 7, "message_id": 2, "media": [1]},
+         "expected an Object as media"),
+        ("editMessageMedia", {"chat_id": 7, "message_id": 2, "media": {"media": "x"}},
+         "can't parse InputMedia: type must be non-empty"),
+    ],
+)  # fmt: skip
+async def test_an_edit_without_sense_is_refused(
+    sim: SimClient, api: Call, method: str, parameters: dict[str, Any], reason: str
+) -> None:
+    """Every mistake gets a 400 with the description that Telegram gives."""
+    await sim.write("/start", user=ADA)
+    await api("sendMessage", chat_id=7, text="one")
+    assert refused(await api(method, **parameters), 400, f"Bad Request: {reason}")
+
+
+async def test_a_message_tells_how_it_was_sent(sim: SimClient, api: Call) -> None:
+    """What a call asks for beyond the text stands in the Message that it gets."""
+    written = await sim.write("to be quoted 🚀 here", user=ADA)
+    reply = {"message_id": written.message_id, "quote": "here"}
+    sent = await api(
+        "sendMessage",
+        chat_id=7,
+        text="x",
+        protect_content=True,
+        message_effect_id="5104841245755180586",
+        link_preview_options={"is_disabled": True, "url": ""},
+        reply_parameters=reply,
+    )
+    message = sent["result"]
+    assert message["has_protected_content"] is True
+    assert message["effect_id"] == "5104841245755180586"
+    assert message["link_preview_options"] == {"is_disabled": True}
+    assert message["quote"] == {"text": "here", "position": 16, "is_manual": True}
+    plain = (await api("sendMessage", chat_id=7, text="x", disable_web_page_preview=True))["result"]
+    assert plain["link_preview_options"] == {"is_disabled": True}
+    wrong = await api("sendMessage", chat_id=7, text="x", reply_parameters={**reply, "quote": "no"})
+    assert refused(wrong, 400, "Bad Request: QUOTE_TEXT_INVALID")
 
 
 async def test_a_deleted_message_is_gone(sim: SimClient, api: Call) -> None:
@@ -344,6 +419,12 @@ async def test_a_press_is_answered_by_its_bot_and_in_time(
         assert response.status == 400
     await sim.advance(151)
     assert (await api("answerCallbackQuery", **answer))["error_code"] == 400
+
+
+async def test_an_answer_to_a_press_is_short(api: Call) -> None:
+    """More than 200 characters are not shown."""
+    answer = await api("answerCallbackQuery", callback_query_id="1", text="x" * 201)
+    assert refused(answer, 400, "Bad Request: MESSAGE_TOO_LONG")
 
 
 async def test_an_unknown_callback_query_cannot_be_answered(api: Call) -> None:

@@ -146,3 +146,36 @@ async def test_a_name_is_served_once_it_is_named(
             assert response.status == status
             if status == 403:
                 assert "name it in SIM_NAMES" in (await response.json())["error"]
+
+
+@pytest.fixture
+async def open_to_app() -> AsyncIterator[SimProcess]:
+    """A simulator whose Bot API a web application may use."""
+    async with SimProcess(origins=("https://app.example/",)) as process:
+        yield process
+
+
+async def test_pages_of_a_chosen_origin_may_use_the_bot_api(
+    open_to_app: SimProcess, token: str, http: aiohttp.ClientSession
+) -> None:
+    """SIM_ORIGINS: the browser asks first and is answered as by Telegram; the control API stays."""
+    page = {"Origin": "https://app.example", "Sec-Fetch-Site": "cross-site"}
+    asking = {**page, "Access-Control-Request-Headers": "content-type"}
+    path = f"{open_to_app.url}/bot{token}/getMe"
+    async with http.options(path, headers=asking) as response:
+        assert response.status == 204
+        assert response.headers["Access-Control-Allow-Headers"] == "Content-Type"
+    async with http.post(path, headers=page, json={}) as response:
+        assert (response.status, (await response.json())["ok"]) == (200, True)
+        assert response.headers["Access-Control-Allow-Origin"] == "*"
+    for origin, target in (
+        ("https://app.example", "/sim/overview"),
+        ("https://other.example", f"/bot{token}/getMe"),
+    ):
+        headers = {**page, "Origin": origin}
+        async with http.get(f"{open_to_app.url}{target}", headers=headers) as response:
+            assert response.status == 403
+            assert "Access-Control-Allow-Origin" not in response.headers
+    elsewhere = {**page, "Host": "evil.example"}
+    async with http.get(path, headers=elsewhere) as response:
+        assert response.status == 403

@@ -23,8 +23,8 @@ async def program(url: str, token: str) -> AsyncIterator[Callable[[], Awaitable[
 
             async def poll(**parameters: Any) -> dict[str, Any]:
                 async with session.post(f"{url}/bot{token}/getUpdates", json=parameters) as answer:
-                    found: dict[str, Any] = await answer.json()
-                    return found
+                    body: dict[str, Any] = await answer.json()
+                    return body
 
             return poll
 
@@ -42,14 +42,14 @@ async def test_two_polls_in_flight_are_an_incident(
     sim: SimClient, program: Callable[[], Awaitable[Poll]]
 ) -> None:
     """One incident for the two programs, however often they collide, with its times."""
-    one, other = await program(), await program()
-    first = asyncio.create_task(one(timeout=50))
+    older, newer = await program(), await program()
+    first = asyncio.create_task(older(timeout=50))
     await in_flight(sim)
-    second = asyncio.create_task(other(timeout=50))
+    second = asyncio.create_task(newer(timeout=50))
     await first
     before = (await sim.bot()).overlaps
     assert [overlap.kind for overlap in before] == ["overlap"]
-    third = asyncio.create_task(one(timeout=50))
+    third = asyncio.create_task(older(timeout=50))
     await asyncio.wait({second, third}, return_when=asyncio.FIRST_COMPLETED)
     (overlap,) = (await sim.bot()).overlaps[:1]
     assert (overlap.pollers, overlap.polls) == ((1, 2), 2)

@@ -43,14 +43,21 @@ async def test_everything_is_there_after_a_kill(
     await sim.set_limits(enabled=False, chat_burst=3)
     await sim.add_fault("flood", method="close", count=5)
     await sim.block(7)
+    room = -1001234567890
+    await sim.set_member(room, 7, "administrator")
+    await sim.set_privacy(enabled=False)
+    await api("sendDice", chat_id=7)
     before = await sim.bot()
     shift = (await sim.overview()).shift
 
     await restart(process)
 
     after = await sim.bot()
-    for name in ("pending", "next_update_id", "sent", "chats", "allowed_updates"):
+    kept = ("pending", "next_update_id", "sent", "chats", "allowed_updates", "privacy")
+    for name in (*kept, "not_simulated"):
         assert after.raw[name] == before.raw[name]
+    administrators = (await api("getChatAdministrators", chat_id=room))["result"]
+    assert [member["user"]["first_name"] for member in administrators] == ["Ada"]
     overview = await sim.overview()
     assert overview.shift == shift == 1000
     assert overview.raw["limits"]["chat_burst"] == 3
@@ -176,11 +183,11 @@ class Load:
                     self.asked_to_confirm |= seen
                     query = {"offset": str(offset), "limit": "5", "timeout": "5"}
                     async with session.get(f"{self._url}/getUpdates", params=query) as response:
-                        found = (await response.json())["result"]
+                        updates = (await response.json())["result"]
                     self.confirmed |= seen
-                    again = {update["update_id"] for update in found} & self.confirmed
+                    again = {update["update_id"] for update in updates} & self.confirmed
                     assert not again
-                    seen = {update["update_id"] for update in found}
+                    seen = {update["update_id"] for update in updates}
                     offset = max(seen, default=offset - 1) + 1
 
     async def send(self) -> None:

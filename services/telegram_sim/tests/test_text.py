@@ -4,10 +4,11 @@ from itertools import pairwise
 
 import pytest
 
-from telegram_sim.formatting.entities import find_entities, trimmed, utf16_length
+from telegram_sim.formatting import Formatted
+from telegram_sim.formatting.entities import find_entities, is_empty, utf16_length
 
 
-def found(text: str) -> list[tuple[str, str]]:
+def entity_texts(text: str) -> list[tuple[str, str]]:
     """Return the kinds and the texts of the entities found in a text."""
     units = text.encode("utf-16-le")
     return [
@@ -49,7 +50,7 @@ def test_length_counts_utf_16_code_units(text: str, length: int) -> None:
 )
 def test_bot_commands(text: str, commands: list[str]) -> None:
     """A command is a slash and up to 64 letters, digits and underscores, on its own."""
-    assert [what for kind, what in found(text) if kind == "bot_command"] == commands
+    assert [what for kind, what in entity_texts(text) if kind == "bot_command"] == commands
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ def test_bot_commands(text: str, commands: list[str]) -> None:
 )
 def test_other_entities(text: str, entities: list[tuple[str, str]]) -> None:
     """Mentions, hashtags, cashtags, addresses and links."""
-    assert found(text) == entities
+    assert entity_texts(text) == entities
 
 
 def test_entities_are_in_order_and_apart() -> None:
@@ -79,6 +80,24 @@ def test_entities_are_in_order_and_apart() -> None:
     assert all(start + length <= following for (start, length), (following, _) in pairwise(places))
 
 
-def test_white_space_around_a_text_goes() -> None:
-    """At the end any, at the front blanks and line breaks."""
-    assert trimmed(" \n a b \t\n") == "a b"
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        (" \n a b \t\n", "a b"),
+        ("a\tb\0c\r\nd", "a b c\nd"),
+        ("\u2028a\u202eb\u202d", "ab"),
+        ("a\u0333b\u030ac\u033f", "abc"),
+        ("a\u200e\u200f\u200eb\u200ec", "a\u200c\u200c\u200eb\u200ec"),
+        ("\u00a0a\u00a0", "\u00a0a\u00a0"),
+    ],
+)
+def test_a_text_is_stored_cleaned(text: str, stored: str) -> None:
+    """Control characters become blanks, what draws over others goes, and blanks at the ends."""
+    assert Formatted(text, []).kept().text == stored
+
+
+@pytest.mark.parametrize("text", ["", " \n", "\u00a0", "\u200b\u2003\ufeff", "\U000e0041"])
+def test_a_text_may_show_nothing(text: str) -> None:
+    """Other spaces and characters without width are no text."""
+    assert is_empty(text)
+    assert not is_empty(f"{text}a")

@@ -12,16 +12,28 @@ from aiogram.exceptions import (
     TelegramConflictError,
     TelegramForbiddenError,
     TelegramRetryAfter,
+    TelegramServerError,
     TelegramUnauthorizedError,
 )
 from aiogram.filters import Command
-from aiogram.types import BotCommand, InlineKeyboardButton, InlineKeyboardMarkup, Message
+from aiogram.types import (
+    BotCommand,
+    BufferedInputFile,
+    InlineKeyboardButton,
+    InlineKeyboardMarkup,
+    InputMediaPhoto,
+    Message,
+)
 from telegram import Update
 from telegram.ext import ApplicationBuilder, CommandHandler, ContextTypes
 
 from telegram_sim.client import SimClient
 
 NAME = "Ада 🚀"
+PHOTO = bytes.fromhex(  # one pixel
+    "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
+    "1f15c4890000000a49444154789c6300010000050001a5f645400000000049454e44ae426082"
+)
 
 
 async def _answer_with_telegram(update: Update, context: ContextTypes.DEFAULT_TYPE) -> None:
@@ -100,9 +112,15 @@ async def test_python_telegram_bot_understands_every_answer(
         edited = await bot.edit_message_text("Done", 7, sent.message_id)
         assert isinstance(edited, telegram.Message)
         assert edited.text == "Done"
+        bare = await bot.edit_message_reply_markup(7, sent.message_id, reply_markup=keyboard)
+        assert isinstance(bare, telegram.Message)
+        assert bare.reply_markup == keyboard
+        assert (await bot.get_chat_member(7, 7)).status == "member"
         assert await bot.send_chat_action(7, "typing")
         assert await bot.delete_message(7, sent.message_id)
         assert (await bot.get_webhook_info()).pending_update_count == 1
+        with pytest.raises(telegram.error.NetworkError, match="does not simulate senddice"):
+            await bot.send_dice(7)
         with pytest.raises(telegram.error.BadRequest, match="Chat not found"):
             await bot.send_message(8, "x")
         await sim.block(7)
@@ -138,9 +156,18 @@ async def test_aiogram_understands_every_answer(sim: SimClient, token: str) -> N
         edited = await bot.edit_message_text("Done", chat_id=7, message_id=sent.message_id)
         assert isinstance(edited, Message)
         assert edited.text == "Done"
+        bare = await bot.edit_message_reply_markup(
+            chat_id=7, message_id=sent.message_id, reply_markup=keyboard
+        )
+        assert isinstance(bare, Message)
+        assert bare.reply_markup is not None
+        assert bare.reply_markup.inline_keyboard[0][0].callback_data == "y"
+        assert (await bot.get_chat_member(7, 7)).status == "member"
         assert await bot.send_chat_action(7, "typing")
         assert await bot.delete_message(7, sent.message_id)
         assert (await bot.get_webhook_info()).pending_update_count == 1
+        with pytest.raises(TelegramServerError, match="does not simulate senddice"):
+            await bot.send_dice(7)
         with pytest.raises(TelegramBadRequest, match="chat not found"):
             await bot.send_message(8, "x")
         await sim.block(7)
@@ -159,3 +186,54 @@ async def test_aiogram_understands_every_answer(sim: SimClient, token: str) -> N
     with pytest.raises(TelegramUnauthorizedError):
         await other.get_me()
     await session.close()
+
+
+async def test_python_telegram_bot_sends_edits_and_downloads_photos(
+    sim: SimClient, token: str
+) -> None:
+    """Uploads are attached, a file_id is sent again, and the file comes back whole."""
+    address = {"base_url": f"{sim.base_url}/bot", "base_file_url": f"{sim.base_url}/file/bot"}
+    received = await sim.write("look", user={"id": 7, "first_name": NAME}, photo=PHOTO)
+    async with telegram.Bot(token, **address) as bot:
+        (update,) = await bot.get_updates()
+        assert update.message is not None
+        assert update.message.caption == received.raw["caption"]
+        file = await update.message.photo[-1].get_file()
+        assert bytes(await file.download_as_bytearray()) == PHOTO
+        sent = await bot.send_photo(7, PHOTO, caption="<b>one</b>", parse_mode="HTML")
+        assert sent.caption_html == "<b>one</b>"
+        again = await bot.send_photo(7, sent.photo[-1].file_id)
+        assert again.photo == sent.photo
+        edited = await bot.edit_message_caption(7, sent.message_id, caption="two")
+        assert isinstance(edited, telegram.Message)
+        assert edited.caption == "two"
+        media = telegram.InputMediaPhoto(PHOTO, caption="three")
+        changed = await bot.edit_message_media(media, 7, sent.message_id)
+        assert isinstance(changed, telegram.Message)
+        assert changed.caption == "three"
+
+
+async def test_aiogram_sends_edits_and_downloads_photos(sim: SimClient, token: str) -> None:
+    """Uploads are attached, a file_id is sent again, and the file comes back whole."""
+    received = await sim.write("look", user={"id": 7, "first_name": NAME}, photo=PHOTO)
+    session = AiohttpSession(api=TelegramAPIServer.from_base(sim.base_url))
+    async with aiogram.Bot(token, session=session) as bot:
+        (update,) = await bot.get_updates()
+        assert update.message is not None
+        assert update.message.photo is not None
+        assert update.message.caption == received.raw["caption"]
+        content = await bot.download(update.message.photo[-1])
+        assert content is not None
+        assert content.read() == PHOTO
+        upload = BufferedInputFile(PHOTO, "picture.png")
+        sent = await bot.send_photo(7, upload, caption="<b>one</b>", parse_mode="HTML")
+        assert sent.photo is not None
+        assert (await bot.send_photo(7, sent.photo[-1].file_id)).photo == sent.photo
+        number = sent.message_id
+        edited = await bot.edit_message_caption(chat_id=7, message_id=number, caption="two")
+        assert isinstance(edited, Message)
+        assert edited.caption == "two"
+        media = InputMediaPhoto(media=upload)
+        changed = await bot.edit_message_media(media, chat_id=7, message_id=number)
+        assert isinstance(changed, Message)
+        assert changed.caption is None

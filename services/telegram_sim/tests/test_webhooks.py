@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -55,15 +56,15 @@ class Receiver:
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
     """A webhook on a free port."""
-    found = Receiver()
+    receiver = Receiver()
     app = web.Application()
-    app.router.add_post("/hook", found.take)
+    app.router.add_post("/hook", receiver.take)
     runner = web.AppRunner(app, shutdown_timeout=0)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    found.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
-    yield found
+    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
+    yield receiver
     await runner.cleanup()
 
 
@@ -178,7 +179,7 @@ async def test_a_failing_webhook_is_reported(sim: SimClient, api: Call, receiver
         "pending_update_count": 1,
         "last_error_message": "Wrong response from the webhook: 503 Service Unavailable",
         "max_connections": 7,
-        "ip_address": "<unknown>",
+        "ip_address": "127.0.0.1",
         "allowed_updates": ["message"],
     }
 
@@ -272,6 +273,8 @@ async def test_pending_updates_can_be_dropped(sim: SimClient, api: Call) -> None
         ({"url": "http://127.0.0.1:99999/"}, "invalid webhook URL specified"),
         ({"url": "http://127.0.0.1/", "secret_token": "x" * 257}, "secret token is too long"),
         ({"url": "http://127.0.0.1/", "secret_token": "a b"}, SECRET_CHARACTERS),
+        ({"url": "http://127.0.0.1/", "ip_address": "localhost"},
+         "bad webhook: Invalid IP address specified"),
         ({"url": "http://127.0.0.1/", "certificate": "no PEM"}, BAD_CERTIFICATE),
     ],
 )  # fmt: skip
@@ -316,3 +319,23 @@ async def test_ip_address_decides_where_a_host_is(
     await sim.write("/one")
     await receiver.count(1)
     assert receiver.received[0][0].host.startswith("bot.invalid")
+    assert (await api("getWebhookInfo"))["result"]["ip_address"] == "127.0.0.1"
+
+
+async def test_the_address_of_a_host_is_told(api: Call, receiver: Receiver) -> None:
+    """GetWebhookInfo says where the updates go; the same webhook without it is the same one."""
+    url = receiver.url.replace("127.0.0.1", "localhost")
+    await api("setWebhook", url=url)
+    assert (await api("getWebhookInfo"))["result"]["ip_address"] in {"127.0.0.1", "::1"}
+    assert (await api("setWebhook", url=url))["description"] == "Webhook is already set"
+    moved = await api("setWebhook", url=url, ip_address="127.0.0.1")
+    assert moved["description"] == "Webhook was set"
+
+
+async def test_a_certificate_is_uploaded(url: str, token: str, http: aiohttp.ClientSession) -> None:
+    """The certificate may be a file of the body, under its own name or another."""
+    for name, given in (("certificate", {}), ("pem", {"certificate": "attach://pem"})):
+        body = aiohttp.FormData({"url": "https://127.0.0.1/", **given})
+        body.add_field(name, b"no PEM", filename="c.pem")
+        async with http.post(f"{url}/bot{token}/setWebhook", data=body) as response:
+            assert BAD_CERTIFICATE in (await response.json())["description"]

@@ -5,6 +5,9 @@ all keys of one stream share one slot, and a script may touch them together on a
 Source: redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec, hash tags.
 """
 
+MARKER_LIFETIME = 72 * 3600
+"""Seconds for which an event id is remembered; Telegram repeats an update for 24 hours."""
+
 
 def dead_letters_of(stream: str) -> str:
     """Return the key of the stream that takes what a stream could not."""

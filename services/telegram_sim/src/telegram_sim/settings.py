@@ -23,6 +23,7 @@ EPILOG = """\
 Every flag has a variable of the same meaning; the flag wins. There are variables only for:
   SIM_HISTORY     messages kept for each chat before the oldest go (default 10000)
   SIM_NAMES       names it is served under besides localhost and IP addresses, with commas between
+  SIM_ORIGINS     origins whose web pages may use the Bot API, with commas between; * for all
   SIM_LOG_FORMAT  auto, console or json (default auto: console at a terminal, else json)
 
 Exit codes: 0 stopped by a signal, 64 unknown flag, 69 the address cannot be had, 74 the state
@@ -51,6 +52,7 @@ class Settings:
         history: Messages kept for each chat.
         log_format: One of LOG_FORMATS.
         names: Names that it is served under, besides localhost and IP addresses.
+        origins: Origins whose pages may use the Bot API; `*` for every one.
     """
 
     host: str = "127.0.0.1"
@@ -61,6 +63,7 @@ class Settings:
     history: int = DEFAULT_HISTORY
     log_format: str = "auto"
     names: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
 
 
 def read_settings(environ: Mapping[str, str], arguments: Sequence[str]) -> Settings:
@@ -93,6 +96,7 @@ def read_settings(environ: Mapping[str, str], arguments: Sequence[str]) -> Setti
             "SIM_LOG_FORMAT", environ, {name: name for name in LOG_FORMATS}, LOG_FORMATS[0]
         ),
         names=tuple(_listed(environ.get("SIM_NAMES", ""))),
+        origins=tuple(_listed(environ.get("SIM_ORIGINS", ""))),
     )
 
 

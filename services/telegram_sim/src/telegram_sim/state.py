@@ -33,6 +33,9 @@ CREATE TABLE IF NOT EXISTS updates (
     bot INTEGER, id INTEGER, kind TEXT, body BLOB, expires INTEGER, queue TEXT,
     PRIMARY KEY (bot, id)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS files (
+    id TEXT PRIMARY KEY, bot INTEGER, path TEXT, content BLOB, width INTEGER, height INTEGER
+);
 CREATE TABLE IF NOT EXISTS presses (id TEXT PRIMARY KEY, body BLOB);
 """
 

@@ -6,7 +6,8 @@
     ├── ForbiddenError      403
     ├── UnknownMethodError  404
     ├── ConflictError       409
-    └── FloodError          429, with retry_after
+    ├── FloodError          429, with retry_after
+    └── NotSimulatedError   501, the simulator's own
 
 The wording is that of tdlib/telegram-bot-api (Client.cpp) and tdlib/td, where the server itself
 takes it from Telegram's answer: the first letter small after the prefix.
@@ -52,7 +53,7 @@ class ForbiddenError(ApiError):
 
 
 class UnknownMethodError(ApiError):
-    """The Bot API has no such method, or this simulator does not have it."""
+    """The Bot API has no such method."""
 
     def __init__(self, description: str = "Not Found: method not found") -> None:
         super().__init__(404, description)
@@ -72,3 +73,10 @@ class FloodError(ApiError):
         super().__init__(
             429, f"Too Many Requests: retry after {retry_after}", retry_after=retry_after
         )
+
+
+class NotSimulatedError(ApiError):
+    """Telegram can do this, the simulator cannot."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(501, f"Not Implemented: telegram_sim does not simulate {what}")

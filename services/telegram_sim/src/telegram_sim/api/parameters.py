@@ -6,6 +6,8 @@ text in a JSON body is that value's JSON.
 
 import json
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
@@ -17,18 +19,28 @@ from telegram_sim.api.serial import decode
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
 MULTIPART = "multipart/form-data"
-LARGEST_BODY = 8 * 1024 * 1024
+LARGEST_BODY = 16 * 1024 * 1024
 INTEGER = re.compile(r"\s*(-?\d{1,18})")
-TRUE = frozenset({"true", "yes", "1"})
+YES = frozenset({"true", "yes", "1"})
+ATTACHED = "attach://"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that came in a multipart body."""
+
+    name: str
+    content: bytes
 
 
 class Parameters:
     """Named texts, read as the Bot API reads them: what is no number counts as 0, for example."""
 
-    __slots__ = ("_values",)
+    __slots__ = ("_uploads", "_values")
 
-    def __init__(self, values: dict[str, str]) -> None:
+    def __init__(self, values: dict[str, str], uploads: Mapping[str, Upload] | None = None) -> None:
         self._values = values
+        self._uploads = uploads or {}
 
     def text(self, name: str) -> str:
         """Return a parameter as it came; empty where it did not."""
@@ -52,8 +64,8 @@ class Parameters:
         text = self._values.get(name, "")
         if not text:
             return default
-        found = INTEGER.match(text)
-        return int(found[1]) if found else 0
+        digits = INTEGER.match(text)
+        return int(digits[1]) if digits else 0
 
     def clamped(self, name: str, default: int, lowest: int, highest: int) -> int:
         """Return a parameter as a number within bounds."""
@@ -61,7 +73,7 @@ class Parameters:
 
     def flag(self, name: str) -> bool:
         """Return whether a parameter says yes."""
-        return self._values.get(name, "").strip().lower() in TRUE
+        return self._values.get(name, "").strip().lower() in YES
 
     def json(self, name: str, what: str) -> Any:
         """Return a parameter that is JSON; None where it did not come or is empty.
@@ -77,19 +89,35 @@ class Parameters:
         except ValueError:
             raise BadRequestError(f"can't parse {what} JSON object") from None
 
+    def file(self, name: str, given: str | None = None) -> Upload | str | None:
+        """Return the file that a parameter names: Client::get_input_file.
+
+        Args:
+            name: The parameter; its own part of the body is the file where it has no text.
+            given: The text that stands for the parameter in an object, as in InputMedia.
+
+        Returns:
+            The upload; the text where it names none, a file_id or a URL; None where there is none.
+        """
+        text = self._values.get(name, "") if given is None else given
+        if text and not text.startswith(ATTACHED):
+            return text
+        return self._uploads.get(text.removeprefix(ATTACHED) or name)
+
 
 async def read_parameters(request: web.Request) -> Parameters:
-    """Return the parameters of a request; the query's win over the body's.
+    """Return the parameters of a request of any HTTP method; the query's win over the body's.
 
     Raises:
         ApiError: The body cannot be understood, or is too large.
     """
     values: dict[str, str] = {}
-    if request.body_exists and request.method == "POST":
+    uploads: dict[str, Upload] = {}
+    if request.body_exists:
         kind = request.content_type
         try:
             if kind == MULTIPART:
-                values = await _multipart(request)
+                values = await _multipart(request, uploads)
             else:
                 body = await request.read()
                 if kind == JSON:
@@ -101,7 +129,7 @@ async def read_parameters(request: web.Request) -> Parameters:
     query = request.rel_url.raw_query_string
     if query:
         values |= _from_form(query)
-    return Parameters(values)
+    return Parameters(values, uploads)
 
 
 def _from_form(text: str) -> dict[str, str]:
@@ -124,15 +152,15 @@ def _from_json(body: bytes) -> dict[str, str]:
     if not body:
         return {}
     try:
-        found = decode(body)
+        fields = decode(body)
     except ValueError as problem:
         raise BadRequestError(f"can't parse the body as JSON: {problem}") from None
-    if not isinstance(found, dict):
+    if not isinstance(fields, dict):
         raise BadRequestError("JSON object expected")
-    return texts(found)
+    return as_parameters(fields)
 
 
-def texts(values: dict[str, Any]) -> dict[str, str]:
+def as_parameters(values: dict[str, Any]) -> dict[str, str]:
     """Return the fields of a JSON object as parameters."""
     return {
         name: value if isinstance(value, str) else json.dumps(value)
@@ -140,15 +168,18 @@ def texts(values: dict[str, Any]) -> dict[str, str]:
     }
 
 
-async def _multipart(request: web.Request) -> dict[str, str]:
-    """Return the texts of a multipart body; of a file, its content."""
+async def _multipart(request: web.Request, uploads: dict[str, Upload]) -> dict[str, str]:
+    """Return the texts of a multipart body, and put its files aside."""
     values: dict[str, str] = {}
     try:
         async for part in await request.multipart():
             if not isinstance(part, BodyPartReader) or part.name is None:
                 raise BadRequestError("field name in multipart/form-data not found")
-            content = await part.read(decode=True)
-            values.setdefault(part.name, bytes(content).decode("utf-8", "surrogateescape"))
+            content = bytes(await part.read(decode=True))
+            if part.filename is not None:
+                uploads.setdefault(part.name, Upload(part.filename, content))
+            else:
+                values.setdefault(part.name, content.decode("utf-8", "surrogateescape"))
     except (ValueError, AssertionError) as problem:
         raise BadRequestError(f"can't parse multipart/form-data: {problem}") from None
     return values

@@ -184,15 +184,15 @@ class Fault:
     raw: Json
 
 
-def message(found: Json) -> Message:
+def message(shown: Json) -> Message:
     """Return a message from what the control API says."""
-    raw = found["message"]
+    raw = shown["message"]
     return Message(
         message_id=raw["message_id"],
         chat_id=raw["chat"]["id"],
         date=raw["date"],
         text=raw.get("text", ""),
-        from_bot=found["from_bot"],
+        from_bot=shown["from_bot"],
         raw=raw,
     )
 

@@ -14,6 +14,7 @@ Errors:
 """
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -115,24 +116,26 @@ class SimClient:
 
     async def write(  # noqa: PLR0913 - one keyword for each thing a person can choose
         self,
-        text: str,
+        text: str = "",
         *,
         user: User = DEFAULT_USER,
         chat: User | None = None,
         date: int | None = None,
         entities: Sequence[Mapping[str, Any]] | None = None,
         reply_to: int | None = None,
+        photo: bytes | None = None,
     ) -> Written:
         """Write a message as a person.
 
         Args:
-            text: The message.
+            text: The message, or the caption of a photo.
             user: Who writes: a number, or a User object such as {"id": 7, "first_name": "Ada"}.
             chat: The group that is written to: a number, or a Chat object; None for the private
                 chat with the bot.
             date: Unix second of the message; None for now.
             entities: MessageEntity objects; None for those that Telegram finds by itself.
             reply_to: The number of the message that is answered.
+            photo: The content of a picture; None for a message of text.
         """
         result = await self._post(
             "/sim/write",
@@ -142,6 +145,7 @@ class SimClient:
             date=date,
             entities=entities,
             reply_to=reply_to,
+            photo=None if photo is None else b64encode(photo).decode(),
         )
         return answers.written(result)
 
@@ -203,8 +207,8 @@ class SimClient:
     async def messages(self, chat: int, *, after: int = 0) -> list[Message]:
         """Return a chat's messages after a number, oldest first."""
         return [
-            answers.message(found)
-            for found in await self._get("/sim/messages", chat=chat, after=after)
+            answers.message(shown)
+            for shown in await self._get("/sim/messages", chat=chat, after=after)
         ]
 
     async def wait_for_answer(
@@ -224,14 +228,14 @@ class SimClient:
         Raises:
             NoAnswerError: It has not come in time.
         """
-        found = await self._get(
+        shown = await self._get(
             "/sim/wait", longer=timeout, chat=chat, after=after, timeout=timeout
         )
-        if found is None:
+        if shown is None:
             raise NoAnswerError(
                 f"the bot wrote nothing into chat {chat} after message {after} in {timeout:g} s"
             )
-        return answers.message(found)
+        return answers.message(shown)
 
     async def overview(self) -> Overview:
         """Return how the simulator and its bots stand."""
@@ -247,7 +251,7 @@ class SimClient:
 
     async def chats(self) -> list[Json]:
         """Return the Chat objects of the bot's chats."""
-        return [found["chat"] for found in await self._get("/sim/chats")]
+        return [entry["chat"] for entry in await self._get("/sim/chats")]
 
     async def press(
         self, chat: int, message_id: int, button: str, *, user: User | None = None
@@ -278,16 +282,35 @@ class SimClient:
             NoAnswerError: It has not said anything in time.
         """
         query = {"callback_query_id": callback_query_id, "timeout": str(timeout)}
-        found = await self._request("GET", "/sim/press", within=TIMEOUT + timeout, params=query)
-        if found is None:
+        press = await self._request("GET", "/sim/press", within=TIMEOUT + timeout, params=query)
+        if press is None:
             raise NoAnswerError(
                 f"callback query {callback_query_id} got no answer in {timeout:g} s"
             )
-        return PressAnswer(text=found["text"], show_alert=found["show_alert"], url=found["url"])
+        return PressAnswer(text=press["text"], show_alert=press["show_alert"], url=press["url"])
 
     async def block(self, chat: int, *, blocked: bool = True) -> None:
         """Have the user of a private chat block the bot, or let it write again."""
         await self._post("/sim/block", chat=chat, blocked=blocked)
+
+    async def set_member(self, chat: int, user: User, status: str) -> int | None:
+        """Make a user, or the bot by its number, something in a group.
+
+        Args:
+            chat: The group's number.
+            user: Whose place in it changes.
+            status: creator, administrator, member, left or kicked.
+
+        Returns:
+            The number of the update about it; None where the bot gets none.
+        """
+        result = await self._post("/sim/member", chat=chat, user=user, status=status)
+        number: int | None = result["update_id"]
+        return number
+
+    async def set_privacy(self, *, enabled: bool) -> None:
+        """Choose whether the bot hears in groups only what is meant for it, as BotFather does."""
+        await self._post("/sim/privacy", method="PUT", enabled=enabled)
 
     async def add_fault(self, kind: str, *, method: str = "*", **options: float) -> Fault:
         """Have the simulator get something wrong.
@@ -303,7 +326,7 @@ class SimClient:
 
     async def faults(self) -> list[Fault]:
         """Return the faults that are there."""
-        return [answers.fault(found) for found in await self._request("GET", "/sim/faults")]
+        return [answers.fault(raw) for raw in await self._request("GET", "/sim/faults")]
 
     async def remove_fault(self, fault_id: int) -> None:
         """Remove one fault."""
@@ -335,12 +358,12 @@ class SimClient:
             query["token"] = self._token
         return await self._request("GET", path, within=TIMEOUT + longer, params=query)
 
-    async def _post(self, path: str, **fields: Any) -> Any:
+    async def _post(self, path: str, *, method: str = "POST", **fields: Any) -> Any:
         """Have something done to the bot that is meant; a field that is None is left out."""
         body = {name: value for name, value in fields.items() if value is not None}
         if self._token is not None:
             body["token"] = self._token
-        return await self._request("POST", path, within=LONG_TIMEOUT, json=body)
+        return await self._request(method, path, within=LONG_TIMEOUT, json=body)
 
     async def _request(
         self, method: str, path: str, *, within: float = TIMEOUT, **options: Any

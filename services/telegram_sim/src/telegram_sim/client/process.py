@@ -33,6 +33,7 @@ class SimProcess:
         limits: Whether it limits sending as Telegram does.
         history: How many messages it keeps for each chat.
         names: Names that it is served under, besides localhost and IP addresses.
+        origins: Origins whose pages may use the Bot API.
 
     Attributes:
         port: Where it listens, once it was started.
@@ -48,13 +49,14 @@ class SimProcess:
         limits: bool = True,
         history: int = DEFAULT_HISTORY,
         names: tuple[str, ...] = (),
+        origins: tuple[str, ...] = (),
     ) -> None:
         self.port = port
         self.log: list[str] = []
         self._state = state
         self._tokens = tokens
         self._environ = {"SIM_LOG_FORMAT": "json", "SIM_HISTORY": str(history)}
-        self._environ["SIM_NAMES"] = ",".join(names)
+        self._environ |= {"SIM_NAMES": ",".join(names), "SIM_ORIGINS": ",".join(origins)}
         self._limits = limits
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None

@@ -8,7 +8,8 @@ from telegram_sim.control.fields import Fields, RequestError
 from telegram_sim.control.readings import read_user, read_writing, read_writings
 from telegram_sim.control.routes import Routes
 from telegram_sim.world.bots import Bot
-from telegram_sim.world.chats import GROUP, PRIVATE, Chat, Message
+from telegram_sim.world.chats import GROUP, PRIVATE, Chat, StoredMessage
+from telegram_sim.world.members import STATUSES, set_status
 from telegram_sim.world.people import Written, block, edit, inject, open_chat, press, write
 from telegram_sim.world.simulator import Simulator
 
@@ -36,6 +37,8 @@ class ChatRequests:
             ("POST", "/sim/press", self.press),
             ("GET", "/sim/press", self.press_answer),
             ("POST", "/sim/block", self.block),
+            ("POST", "/sim/member", self.member),
+            ("PUT", "/sim/privacy", self.privacy),
             ("POST", "/sim/inject", self.inject),
         )
 
@@ -73,8 +76,8 @@ class ChatRequests:
         after = fields.integer("after", 0)
         limit = max(0, fields.integer("limit", 0))
         fields.finish()
-        found = list(chat.after(after)) if chat is not None else []
-        return [shown(message) for message in (found[-limit:] if limit else found)]
+        messages = list(chat.after(after)) if chat is not None else []
+        return [shown(message) for message in (messages[-limit:] if limit else messages)]
 
     async def wait(self, fields: Fields) -> Any:
         """Return the bot's first message after a number, or null when it does not come in time."""
@@ -145,13 +148,13 @@ class ChatRequests:
         presses = self._simulator.presses
         try:
             async with asyncio.timeout(timeout):
-                while (found := presses.get(press_id)) is not None and not found.answered:
+                while (pressed := presses.get(press_id)) is not None and not pressed.answered:
                     await presses.some_answer()
         except TimeoutError:
             return None
-        if found is None:
+        if pressed is None:
             raise RequestError(f"there is no callback query {press_id}", status=404)
-        return found.json()
+        return pressed.json()
 
     async def block(self, fields: Fields) -> Any:
         """Have a user block the bot, or let it write again."""
@@ -160,6 +163,28 @@ class ChatRequests:
         blocked = fields.flag("blocked", default=True)
         fields.finish()
         return {"update_id": block(self._simulator, bot, chat, blocked=blocked)}
+
+    async def member(self, fields: Fields) -> Any:
+        """Make a user, or the bot itself, something in a group."""
+        bot = fields.bot(self._simulator)
+        chat = self._known_chat(fields, bot)
+        user, status = read_user(fields), fields.text("status")
+        fields.finish()
+        if status not in STATUSES:
+            raise RequestError(f"status must be one of {', '.join(STATUSES)}, not {status!r}")
+        if chat.type == PRIVATE:
+            raise RequestError(f"chat {chat.id} is a private chat: its members are what they are")
+        by = bot.user if user["id"] == bot.id else self._simulator.meet(user)
+        number = set_status(self._simulator, bot, chat, by["id"], status, by=by)
+        return {"update_id": number}
+
+    async def privacy(self, fields: Fields) -> Any:
+        """Choose whether a bot hears in groups only what is meant for it."""
+        bot = fields.bot(self._simulator)
+        bot.profile.privacy = fields.flag("enabled")
+        fields.finish()
+        bot.changed()
+        return {"enabled": bot.profile.privacy}
 
     async def inject(self, fields: Fields) -> Any:
         """Put an update of any content before the bot."""
@@ -181,7 +206,7 @@ class ChatRequests:
         return chat
 
 
-def shown(message: Message) -> Json:
+def shown(message: StoredMessage) -> Json:
     """Return a message as the control API shows it."""
     return {"from_bot": message.from_bot, "message": decode(message.body), **message.extra}
 

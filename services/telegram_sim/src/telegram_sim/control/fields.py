@@ -61,19 +61,19 @@ class Fields:
     def value(self, name: str, default: Any = MISSING) -> Any:
         """Return a field as it came."""
         self._read.add(name)
-        found = self._values.get(name)
-        if found is not None:
-            return found
+        value = self._values.get(name)
+        if value is not None:
+            return value
         if default is MISSING:
             raise RequestError(f"{name} is missing")
         return default
 
     def text(self, name: str, default: Any = MISSING) -> str:
         """Return a field that is a text."""
-        found = self.value(name, default)
-        if not isinstance(found, str):
+        value = self.value(name, default)
+        if not isinstance(value, str):
             raise RequestError(f"{name} must be a text")
-        return found
+        return value
 
     @overload
     def integer(self, name: str, default: int = ...) -> int: ...
@@ -83,41 +83,41 @@ class Fields:
 
     def integer(self, name: str, default: Any = MISSING) -> int | None:
         """Return a field that is a whole number."""
-        found = self.value(name, default)
-        if found is None:
+        value = self.value(name, default)
+        if value is None:
             return None
         try:
-            if isinstance(found, (int, str)) and not isinstance(found, bool):
-                return int(found)
+            if isinstance(value, (int, str)) and not isinstance(value, bool):
+                return int(value)
         except ValueError:
             pass
-        raise RequestError(f"{name} must be a whole number, not {found!r}")
+        raise RequestError(f"{name} must be a whole number, not {value!r}")
 
     def number(self, name: str, default: Any = MISSING) -> float:
         """Return a field that is a number."""
-        found = self.value(name, default)
+        value = self.value(name, default)
         try:
-            if isinstance(found, (int, float, str)) and not isinstance(found, bool):
-                number = float(found)
+            if isinstance(value, (int, float, str)) and not isinstance(value, bool):
+                number = float(value)
                 if math.isfinite(number):
                     return number
         except ValueError:
             pass
-        raise RequestError(f"{name} must be a number, not {found!r}")
+        raise RequestError(f"{name} must be a number, not {value!r}")
 
     def flag(self, name: str, *, default: Any = MISSING) -> bool:
         """Return a field that is true or false."""
-        found = self.value(name, default)
-        if not isinstance(found, bool):
-            raise RequestError(f"{name} must be true or false, not {found!r}")
-        return found
+        value = self.value(name, default)
+        if not isinstance(value, bool):
+            raise RequestError(f"{name} must be true or false, not {value!r}")
+        return value
 
     def object(self, name: str) -> Json:
         """Return a field that is a JSON object."""
-        found = self.value(name)
-        if not isinstance(found, dict):
+        value = self.value(name)
+        if not isinstance(value, dict):
             raise RequestError(f"{name} must be an object")
-        return found
+        return value
 
     def name_a_bot(self) -> bool:
         """Return whether they say which bot is meant."""

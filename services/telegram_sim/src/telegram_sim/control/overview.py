@@ -49,4 +49,6 @@ def _bot(simulator: Simulator, bot: Bot) -> Json:
         "edited": counts.edited,
         "deleted": counts.deleted,
         "limited": counts.limited,
+        "privacy": bot.profile.privacy,
+        "not_simulated": bot.profile.not_simulated,
     }

@@ -1,5 +1,6 @@
 """What control requests ask for, read from their fields."""
 
+from base64 import b64decode
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,14 +24,24 @@ def read_writing(fields: Fields) -> Writing:
     entities = fields.value("entities", None)
     if entities is not None and not isinstance(entities, list):
         raise RequestError("entities must be an array of MessageEntity")
+    photo = fields.text("photo", None) if fields.value("photo", None) is not None else None
     return Writing(
-        text=fields.text("text"),
+        text=fields.text("text", "" if photo is not None else MISSING),
         user=read_user(fields),
         chat=_chat(fields.value("chat", None)),
         date=fields.integer("date", None),
         entities=entities,
         reply_to=fields.integer("reply_to", 0),
+        photo=None if photo is None else _content(photo),
     )
+
+
+def _content(text: str) -> bytes:
+    """Return what a text holds in Base64."""
+    try:
+        return b64decode(text, validate=True)
+    except ValueError:
+        raise RequestError("photo must be the content of a file in Base64") from None
 
 
 def read_fault(fields: Fields, clock: Clock) -> Fault:
@@ -98,10 +109,10 @@ def read_writings(fields: Fields) -> list[Writing]:
     for place, given in enumerate(listed):
         if not isinstance(given, dict):
             raise RequestError(f"writings[{place}] must be an object")
-        one = Fields(given)
+        described = Fields(given)
         try:
-            writings.append(read_writing(one))
-            one.finish()
+            writings.append(read_writing(described))
+            described.finish()
         except RequestError as problem:
             raise RequestError(f"writings[{place}]: {problem}") from None
     return writings

@@ -10,6 +10,7 @@ from typing import Any
 Entity = dict[str, Any]
 
 LONGEST_MESSAGE = 4096
+LONGEST_CAPTION = 1024
 WORD = "A-Za-z0-9_"
 BARE_DOMAIN_ENDINGS = "com|org|net|info|io|dev|app|me|ru|de|uk|fr|eu|us|ai|co|cc|tv|xyz|online|site"
 
@@ -55,6 +56,18 @@ FOUND = (
         ),
     ),
 )
+DROPPED = "\r\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u030a\u0333\u033f"
+"""A carriage return, separators and marks of direction, and lines drawn over other characters."""
+CLEANING = dict.fromkeys((*range(10), 11, 12, *range(14, 32)), " ") | str.maketrans("", "", DROPPED)
+MARKS_BEFORE_A_MARK = re.compile("[\u200e\u200f]+(?=[\u200e\u200f])")
+WHITE_SPACE = " \n"
+"""What goes from the ends of a text; no other kind of white space does."""
+UNSEEN = (
+    WHITE_SPACE
+    + "\u00a0\u1680\u180e\u202f\u205f\u2800\u3000\ufffc\ufeff"
+    + "".join(map(chr, (*range(0x2000, 0x2010), *range(0xE0000, 0xE0080))))
+)
+"""What a text may be full of and still show nothing: other spaces, and characters without width."""
 AFTER_URL = ".,:;!?)]}'\""
 
 
@@ -65,9 +78,24 @@ def utf16_length(text: str) -> int:
     return len(text) + sum(character > "\uffff" for character in text)
 
 
-def trimmed(text: str) -> str:
-    """Return a message text as Telegram keeps it: without white space around it."""
-    return text.rstrip().lstrip(" \n")
+def cleaned(text: str) -> str:
+    """Return a text as Telegram stores it: clean_input_string in tdlib/td (misc.cpp).
+
+    Control characters but the line break become blanks, and what is in `DROPPED` goes. Of a run of
+    marks of direction only the last is left; the others become joiners without a width.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return MARKS_BEFORE_A_MARK.sub(_joiners, text.translate(CLEANING))
+
+
+def is_empty(text: str) -> bool:
+    """Return whether a text shows nothing: is_empty_string in tdlib/td (misc.cpp)."""
+    return not text.strip(UNSEEN)
+
+
+def _joiners(marks: re.Match[str]) -> str:
+    return "\u200c" * len(marks[0])
 
 
 def find_entities(text: str) -> list[Entity]:
@@ -75,11 +103,11 @@ def find_entities(text: str) -> list[Entity]:
     spans: list[tuple[int, int, str]] = []
     for kind, mark, pattern in FOUND:
         if mark in text:
-            for found in pattern.finditer(text):
-                end = found.end()
+            for match in pattern.finditer(text):
+                end = match.end()
                 if kind == "url":
-                    end = found.start() + len(found.group().rstrip(AFTER_URL))
-                spans.append((found.start(), end, kind))
+                    end = match.start() + len(match.group().rstrip(AFTER_URL))
+                spans.append((match.start(), end, kind))
     entities: list[Entity] = []
     free_from = 0
     for start, end, kind in sorted(spans):

@@ -1,10 +1,12 @@
 """A text with its entities, and how it is put together."""
 
+from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from telegram_sim.api.errors import BadRequestError
-from telegram_sim.formatting.entities import Entity, trimmed, utf16_length
+from telegram_sim.formatting.entities import DROPPED, WHITE_SPACE, Entity, cleaned, utf16_length
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,26 +16,37 @@ class Formatted:
     text: str
     entities: list[Entity]
 
-    def trimmed(self) -> "Formatted":
-        """Return it as Telegram keeps it: without white space around it.
+    def kept(self) -> "Formatted":
+        """Return it as Telegram keeps it: cleaned, without white space around it.
 
-        White space at the front that an entity covers stays.
+        White space at the front that an entity covers stays: fix_formatted_text in tdlib/td.
         """
         if not self.entities:
-            return Formatted(trimmed(self.text), [])
-        text = self.text.rstrip()
-        first = min(entity["offset"] for entity in self.entities)
-        front = len(text) - len(text.lstrip(" \n"))
-        gone = min(front, first)
-        text = text[gone:]
+            return Formatted(cleaned(self.text).strip(WHITE_SPACE), [])
+        places = self._places_after_cleaning()
+        text = cleaned(self.text).rstrip(WHITE_SPACE)
         length = utf16_length(text)
-        entities = []
-        for entity in self.entities:
-            start = entity["offset"] - gone
-            end = min(start + entity["length"], length)
-            if end > start:
-                entities.append({**entity, "offset": start, "length": end - start})
-        return Formatted(text, entities)
+        spans = [
+            (places(entity["offset"]), places(entity["offset"] + entity["length"]), entity)
+            for entity in self.entities
+        ]
+        blanks = len(text) - len(text.lstrip(WHITE_SPACE))
+        gone = min([blanks, *(start for start, _, _ in spans)])
+        entities = [
+            {**entity, "offset": start - gone, "length": min(end, length) - start}
+            for start, end, entity in spans
+            if min(end, length) > start
+        ]
+        return Formatted(text[gone:], entities)
+
+    def _places_after_cleaning(self) -> Callable[[int], int]:
+        """Return what tells where an offset lies once the characters that are dropped have gone."""
+        dropped = [
+            utf16_length(self.text[:at])
+            for at, character in enumerate(self.text)
+            if character in DROPPED
+        ]
+        return lambda offset: offset - bisect_left(dropped, offset)
 
 
 @dataclass(slots=True)

@@ -48,12 +48,12 @@ class _Parser:
 
     def parse(self) -> Formatted:
         while self._at < len(self._text):
-            found = self._text.find("<", self._at)
-            end = len(self._text) if found < 0 else found
+            tag_at = self._text.find("<", self._at)
+            end = len(self._text) if tag_at < 0 else tag_at
             if end > self._at:
                 self._output.add(_decoded(self._text[self._at : end]))
             self._at = end
-            if found >= 0:
+            if tag_at >= 0:
                 self._tag()
         if self._open:
             raise unparsed(
@@ -176,8 +176,8 @@ class _Parser:
         return named.removeprefix("language-") if named.startswith("language-") else ""
 
     def _match(self, pattern: re.Pattern[str]) -> str:
-        found = pattern.match(self._text, self._at)
-        text = found[0] if found else ""
+        matched = pattern.match(self._text, self._at)
+        text = matched[0] if matched else ""
         self._at += len(text)
         return text
 
@@ -191,12 +191,12 @@ class _Parser:
 def _decoded(text: str) -> str:
     """Return a text with its character references resolved; an unknown one stays."""
 
-    def character(found: re.Match[str]) -> str:
-        hexadecimal, decimal, name = found.groups()
+    def character(reference: re.Match[str]) -> str:
+        hexadecimal, decimal, name = reference.groups()
         if name:
             return NAMED[name]
         code = int(hexadecimal, 16) if hexadecimal else int(decimal)
         proper = 0 < code <= 0x10FFFF and not 0xD800 <= code <= 0xDFFF  # noqa: PLR2004 - Unicode
-        return chr(code) if proper else found[0]
+        return chr(code) if proper else reference[0]
 
     return REFERENCE.sub(character, text) if "&" in text else text

@@ -7,7 +7,6 @@ LOGGED_OUT_FOR = 600
 
 ABILITIES = {
     "can_join_groups": True,
-    "can_read_all_group_messages": True,
     "supports_inline_queries": False,
     "supports_guest_queries": False,
     "can_connect_to_business": False,
@@ -20,7 +19,8 @@ ABILITIES = {
 
 async def get_me(call: Call) -> Result:
     """Return the bot's User object."""
-    return Result(encode({**call.bot.user, **ABILITIES}))
+    reads = {"can_read_all_group_messages": not call.bot.profile.privacy}
+    return Result(encode({**call.bot.user, **ABILITIES, **reads}))
 
 
 async def log_out(call: Call) -> Result:

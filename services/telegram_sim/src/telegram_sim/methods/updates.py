@@ -4,9 +4,12 @@ import asyncio
 import re
 import socket
 import ssl
+from dataclasses import replace
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from telegram_sim.api.errors import BadRequestError
+from telegram_sim.api.parameters import Upload
 from telegram_sim.api.serial import Json, decode, encode
 from telegram_sim.methods.call import TRUE, Call, Result
 from telegram_sim.updates.polling import LONGEST_POLL, MOST_UPDATES
@@ -44,7 +47,7 @@ async def set_webhook(call: Call) -> Result:
     settings = _webhook_settings(call)
     unchanged = settings == bot.profile.webhook and not settings.certificate and not drop
     if not unchanged:
-        await _check_webhook(settings)
+        settings = replace(settings, looked_up=await _look_up(settings))
         bot.polling.stop_waiting()
         await deliveries.set(bot, None)
         if drop:
@@ -82,7 +85,7 @@ async def get_webhook_info(call: Call) -> Result:
         about["last_error_message"] = webhook.last_error_message
     if settings is not None:
         about["max_connections"] = settings.max_connections
-        about["ip_address"] = settings.ip_address or "<unknown>"
+        about["ip_address"] = settings.ip_address or settings.looked_up or "<unknown>"
     if set(bot.profile.allowed) != UNASKED_KINDS:
         about["allowed_updates"] = list(bot.profile.allowed)
     return Result(encode(about))
@@ -91,12 +94,15 @@ async def get_webhook_info(call: Call) -> Result:
 def _webhook_settings(call: Call) -> WebhookSettings:
     parameters = call.parameters
     url = parameters.text("url")
+    certificate = parameters.file("certificate")
+    if isinstance(certificate, Upload):
+        certificate = certificate.content.decode("utf-8", "replace")
     settings = WebhookSettings(
         url=url if "://" in url else f"https://{url}",
         max_connections=parameters.clamped("max_connections", 40, 1, 100),
         secret_token=parameters.text("secret_token"),
         ip_address=parameters.text("ip_address"),
-        certificate=parameters.text("certificate"),
+        certificate=certificate or "",
     )
     if len(settings.secret_token) > LONGEST_SECRET:
         raise BadRequestError("secret token is too long")
@@ -105,7 +111,8 @@ def _webhook_settings(call: Call) -> WebhookSettings:
     return settings
 
 
-async def _check_webhook(settings: WebhookSettings) -> None:
+async def _look_up(settings: WebhookSettings) -> str:
+    """Return the IP address of a webhook's host, once all else about the webhook makes sense."""
     try:
         parts = urlsplit(settings.url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -118,12 +125,17 @@ async def _check_webhook(settings: WebhookSettings) -> None:
     except ssl.SSLError as problem:
         raise BadRequestError(f"bad webhook: can't use the certificate: {problem}") from None
     try:
-        host = settings.ip_address or parts.hostname
-        await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        if settings.ip_address:
+            return str(ip_address(settings.ip_address))
+        loop = asyncio.get_running_loop()
+        addresses = await loop.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+    except ValueError:
+        raise BadRequestError("bad webhook: Invalid IP address specified") from None
     except OSError as problem:
         raise BadRequestError(
             f"bad webhook: Failed to resolve host: {problem.strerror or problem}"
         ) from None
+    return str(addresses[0][4][0])
 
 
 def choose_kinds(call: Call) -> None:

@@ -39,6 +39,14 @@ class ChatPage:
         for path, (name, kind) in ASSETS.items():
             app.router.add_get(path, _serving(name, kind))
         app.router.add_get("/sim/events", self.events)
+        app.router.add_get("/sim/files/{id}", self.file)
+
+    async def file(self, request: web.Request) -> web.Response:
+        """Give out a file, so that the page can show it."""
+        file = self._simulator.files.get(request.match_info["id"])
+        if file is None:
+            return web.json_response({"ok": False, "error": "there is no such file"}, status=404)
+        return web.Response(body=file.content, content_type=file.kind, headers=HEADERS)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Send what happens, as server-sent events, until the watcher goes."""

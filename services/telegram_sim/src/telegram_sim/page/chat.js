@@ -30,6 +30,12 @@ export function avatar(chat, into) {
   return into;
 }
 
+// What stands for a message where there is one line for it.
+export function summary(message) {
+  if (!message.photo) return message.text ?? "";
+  return message.caption ? `Photo: ${message.caption}` : "Photo";
+}
+
 export function clock(date) {
   return new Date(date * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
 }
@@ -99,9 +105,17 @@ function bubble(message, shown, group, act) {
     parts.push(element("span", { class: "who" }, title(message.from ?? message.sender_chat)));
   }
   const answered = message.reply_to_message;
-  if (answered) parts.push(element("span", { class: "quoted" }, answered.text ?? ""));
-  const text = message.text ?? "";
-  parts.push(...formatted(text, message.entities ?? [], 0, text.length, act));
+  if (answered) parts.push(element("span", { class: "quoted" }, summary(answered)));
+  if (message.photo) {
+    const photo = message.photo.at(-1);
+    parts.push(element("img", {
+      src: `/sim/files/${photo.file_id}`, width: photo.width, height: photo.height,
+      alt: message.caption ?? "Photo", class: message.has_media_spoiler ? "spoiler" : "",
+    }));
+  }
+  const text = message.text ?? message.caption ?? "";
+  const entities = message.entities ?? message.caption_entities ?? [];
+  parts.push(...formatted(text, entities, 0, text.length, act));
   const when = `${message.edit_date ? "edited " : ""}${clock(message.date)}`;
   parts.push(element("span", { class: "when" }, when));
   return element("div", { class: "bubble", dir: "auto" }, ...parts);

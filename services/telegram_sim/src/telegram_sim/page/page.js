@@ -1,6 +1,6 @@
 // The chat page: it asks the control API, and hears of changes through server-sent events.
 
-import { avatar, conversation, element, moment, title } from "/chat.js";
+import { avatar, conversation, element, moment, summary, title } from "/chat.js";
 
 const at = (id) => document.getElementById(id);
 const state = { bot: null, bots: [], chats: new Map(), open: null, messages: [], typing: null };
@@ -27,6 +27,8 @@ function toast(text) {
   toastEnds = setTimeout(() => { at("toast").hidden = true; }, 5000);
 }
 
+const chosenBot = () => state.bots.find((bot) => bot.id === state.bot);
+
 const attempt = (action) => async (...given) => {
   try { return await action(...given); } catch (problem) { toast(problem.message); }
 };
@@ -34,8 +36,8 @@ const attempt = (action) => async (...given) => {
 // Drawing
 
 function drawChats() {
-  const newest = [...state.chats.values()].sort((one, other) => (other.last?.message.date ?? 0)
-    - (one.last?.message.date ?? 0) || other.order - one.order);
+  const newest = [...state.chats.values()].sort((older, newer) => (newer.last?.message.date ?? 0)
+    - (older.last?.message.date ?? 0) || newer.order - older.order);
   at("list").replaceChildren(...newest.map((chat) => {
     const last = chat.last?.message;
     const who = chat.last?.from_bot ? "Bot: " : "";
@@ -45,7 +47,7 @@ function drawChats() {
       avatar(chat.about, element("span", { "aria-hidden": "true" })),
       element("span", { class: "name", dir: "auto" }, title(chat.about)),
       element("time", {}, last ? moment(last.date) : ""),
-      element("span", { class: "last", dir: "auto" }, last ? `${who}${last.text ?? ""}` : "No messages yet"),
+      element("span", { class: "last", dir: "auto" }, last ? `${who}${summary(last)}` : "No messages yet"),
     ));
   }));
   document.body.classList.toggle("empty", newest.length === 0);
@@ -82,7 +84,8 @@ function drawSubtitle() {
   if (!chat) return;
   const name = chat.about.username ? `@${chat.about.username} · ` : "";
   const kind = chat.about.type === "private" ? `${name}user ${chat.about.id}` : `${name}${chat.about.type} ${chat.about.id}`;
-  at("subtitle").textContent = state.typing ? `bot is ${state.typing}…` : kind;
+  const reads = chat.about.type.endsWith("group") && chosenBot()?.privacy ? " · bot hears commands, mentions, answers" : "";
+  at("subtitle").textContent = state.typing ? `bot is ${state.typing}…` : `${kind}${reads}`;
 }
 
 function drawKeyboard() {
@@ -95,7 +98,7 @@ function drawKeyboard() {
 
 function drawCommands() {
   const text = at("text").value;
-  const all = state.bots.find((bot) => bot.id === state.bot)?.commands ?? [];
+  const all = chosenBot()?.commands ?? [];
   const fitting = /^\/\w*$/.test(text)
     ? all.filter((command) => `/${command.command}`.startsWith(text)) : [];
   at("commands").hidden = fitting.length === 0;
@@ -106,7 +109,7 @@ function drawCommands() {
 }
 
 function drawState() {
-  const bot = state.bots.find((one) => one.id === state.bot);
+  const bot = chosenBot();
   if (!bot) { at("state").replaceChildren("waiting for a bot"); return; }
   const count = (value, name, kind = "") => element("span", { class: kind }, element("b", {}, `${value}`), ` ${name}`);
   const age = bot.last_poll_age;
@@ -114,6 +117,8 @@ function drawState() {
     : age === null ? "never polled" : `polled ${Math.round(age)} s ago`;
   const parts = [count(bot.pending, "pending"), count(bot.sent, "sent"), element("span", {}, poll)];
   if (bot.overlap_count) parts.push(count(bot.overlap_count, "double polling", "warn"));
+  const missing = Object.keys(bot.not_simulated);
+  if (missing.length) parts.push(element("span", { class: "warn" }, `not simulated: ${missing.join(", ")}`));
   at("state").replaceChildren(...parts);
 }
 
@@ -204,6 +209,11 @@ function hear(event) {
     return;
   }
   if (event.bot !== state.bot) return;
+  if (event.type === "not_simulated") {
+    toast(`The bot called ${event.method}, which this simulator does not have.`);
+    attempt(loadState)();
+    return;
+  }
   const { id } = event.chat;
   const chat = state.chats.get(id) ?? { about: event.chat, order: state.chats.size };
   chat.about = event.chat;
@@ -248,8 +258,8 @@ async function loadState() {
 async function loadChats() {
   state.chats.clear();
   if (state.bot !== null) {
-    for (const [order, found] of (await ask("GET", "/sim/chats")).entries()) {
-      state.chats.set(found.chat.id, { about: found.chat, last: found.last, order });
+    for (const [order, entry] of (await ask("GET", "/sim/chats")).entries()) {
+      state.chats.set(entry.chat.id, { about: entry.chat, last: entry.last, order });
     }
   }
   drawChats();
@@ -290,7 +300,7 @@ function explain() {
   const group = new FormData(at("create")).get("kind") === "group";
   at("name").placeholder = group ? "Engine room" : "Ada";
   at("hint").textContent = group
-    ? "Every user can write in it, and the bot reads along."
+    ? "Every user can write in it; with privacy mode the bot hears what is meant for it."
     : "A person with a private chat with the bot.";
 }
 at("create").addEventListener("change", explain);

@@ -26,9 +26,10 @@ class ListenError(Exception):
 
 def application(simulator: Simulator) -> web.Application:
     """Return the web application of a simulator."""
+    settings = simulator.settings
     app = web.Application(
         client_max_size=LARGEST_BODY,
-        middlewares=[Origins(simulator.settings.names).refuse_foreign],
+        middlewares=[Origins(settings.names, settings.origins).refuse_foreign],
     )
     bot_api = BotApi(simulator)
     bot_api.add_to(app)

@@ -1,4 +1,4 @@
-"""The Bot API over HTTP: /bot<token>/<method>."""
+"""The Bot API over HTTP: /bot<token>/<method>, and files at /file/bot<token>/<path>."""
 
 import asyncio
 import itertools
@@ -6,10 +6,11 @@ from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
-from telegram_sim.api.errors import ApiError, FloodError, UnknownMethodError
+from telegram_sim import logs
+from telegram_sim.api.errors import ApiError, FloodError, NotSimulatedError, UnknownMethodError
 from telegram_sim.api.parameters import Parameters, read_parameters
 from telegram_sim.api.serial import Json, encode
-from telegram_sim.methods import METHODS, Call
+from telegram_sim.methods import KNOWN, METHODS, Call
 from telegram_sim.server import connections
 from telegram_sim.state import StateError
 from telegram_sim.updates.overlaps import Peer
@@ -41,6 +42,7 @@ class BotApi:
     def add_to(self, app: web.Application) -> None:
         """Make an application answer Bot API requests."""
         app.router.add_route("*", r"/bot{token:[^/]*}/{method:[^/]*}", self.answer)
+        app.router.add_get(r"/file/bot{token:[^/]*}/{path:.*}", self.file)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer one request, unless a fault has it otherwise."""
@@ -52,6 +54,17 @@ class BotApi:
             if fault.kind == faults.SLOW:
                 await asyncio.sleep(fault.delay)
         return await self._answer_wrongly(request, name, struck[-1])
+
+    async def file(self, request: web.Request) -> web.Response:
+        """Give out a file that getFile has told of."""
+        try:
+            bot = self._simulator.bot(request.match_info["token"])
+        except ApiError as problem:
+            return refusal(problem)
+        file = self._simulator.files.at(bot.id, request.match_info["path"])
+        if file is None:
+            return refusal(NOT_FOUND)
+        return web.Response(body=file.content, content_type="application/octet-stream")
 
     async def reply(self, bot: Bot, name: str, parameters: Parameters) -> None:
         """Carry out what a webhook's answer asks for; nobody hears what came of it."""
@@ -93,14 +106,27 @@ class BotApi:
         parameters = await read_parameters(request)
         if bot.profile.logged_out_until > simulator.clock.now():
             raise LOGGED_OUT
-        method = METHODS.get(name or parameters.text("method").lower())
+        name = name or parameters.text("method").lower()
+        method = METHODS.get(name)
         if method is None:
-            raise UnknownMethodError
+            raise self._missing(bot, name)
         try:
             result = await method(Call(simulator, bot, parameters, self._peer(request)))
         finally:
             await simulator.state.settled()
         return result.serialized()
+
+    def _missing(self, bot: Bot, name: str) -> ApiError:
+        """Return why there is no such method here, and tell of it where Telegram has it."""
+        if name not in KNOWN:
+            return UnknownMethodError()
+        counts = bot.profile.not_simulated
+        counts[name] = counts.get(name, 0) + 1
+        bot.changed()
+        if counts[name] == 1:
+            logs.warning("a method is not simulated", bot=bot.id, method=name)
+        self._simulator.tell(type="not_simulated", bot=bot.id, method=name)
+        return NotSimulatedError(name)
 
     def _peer(self, request: web.Request) -> Peer:
         transport = request.transport

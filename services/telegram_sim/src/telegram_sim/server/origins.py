@@ -4,7 +4,8 @@ A page can send a request across origins without asking first (a form, an image,
 text/plain), and it can have its own name lead to this machine (DNS rebinding). The browser tells of
 the first in `Origin` and `Sec-Fetch-Site` (Fetch, Fetch Metadata) and of the second in `Host`,
 which has the page's name. Programs send no `Origin` and reach the simulator under its address or a
-name that it knows, so nothing changes for them.
+name that it knows, so nothing changes for them. Pages of chosen origins may use the Bot API, and
+are told so in the headers of api.telegram.org (Fetch, CORS protocol).
 """
 
 import re
@@ -18,6 +19,13 @@ from telegram_sim.control import CONTROL, refused
 from telegram_sim.server.bot_api import refusal
 
 PAGE = "/"
+BOT_API = ("/bot", "/file/bot")
+ALLOWANCE = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+    "Access-Control-Allow-Headers": "Content-Type",
+    "Access-Control-Expose-Headers": "Content-Length,Content-Type,Date,Server,Connection",
+}
 LOOPBACK_NAME = "localhost"
 AUTHORITY = re.compile(r"(?:\[(?P<six>[0-9a-fA-F:.]+)\]|(?P<name>[^\s:/?#@\[\]]+))(?::[0-9]*)?")
 OWN_SITE = frozenset({"", "same-origin", "none"})  # none: the person typed the address
@@ -30,14 +38,21 @@ class Origins:
 
     Args:
         names: The names that the simulator is served under, besides localhost and IP addresses.
+        welcome: Origins whose pages may use the Bot API; `*` for every one.
     """
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str], welcome: Iterable[str]) -> None:
+        self._welcome = frozenset(origin.lower().rstrip("/") for origin in welcome)
         self._names = frozenset(name.lower() for name in names) | {LOOPBACK_NAME}
 
     @web.middleware
     async def refuse_foreign(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer a foreign page's request with 403 in the shape of the API that it meant."""
+        if self._is_welcome(request):
+            asks_first = request.method == "OPTIONS"
+            response = web.Response(status=204) if asks_first else await handler(request)
+            response.headers.update(ALLOWANCE)
+            return response
         reason = self.objection(request)
         if reason is None:
             return await handler(request)
@@ -57,6 +72,13 @@ class Origins:
         if site not in OWN_SITE and request.path != PAGE:
             return "a page of another origin may not use this simulator"
         return None
+
+    def _is_welcome(self, request: web.Request) -> bool:
+        """Say whether this is a chosen origin's request to the Bot API."""
+        origin = request.headers.get("Origin", "").lower()
+        if not origin or not request.path.startswith(BOT_API) or not {origin, "*"} & self._welcome:
+            return False
+        return self._serves(request.headers.get("Host", "").lower())
 
     def _serves(self, host: str) -> bool:
         """Say whether a Host is ours: a page of elsewhere has a name, never a mere address."""

@@ -116,8 +116,8 @@ class Overlaps:
         self._pollers = [*self._pollers[-MOST_INCIDENTS:], poller]
         return poller
 
-    def _report(self, kind: str, one: Poller, other: Poller) -> None:
-        pair = (min(one.number, other.number), max(one.number, other.number))
+    def _report(self, kind: str, poller: Poller, other: Poller) -> None:
+        pair = (min(poller.number, other.number), max(poller.number, other.number))
         now = self._clock.now()
         incident = self.incidents.get((kind, pair))
         if incident is None:

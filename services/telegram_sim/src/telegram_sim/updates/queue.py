@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from telegram_sim.clock import Clock
 from telegram_sim.state import State
 
+LIFETIME = 24 * 3600
+"""Seconds that most updates live after their date."""
 LARGEST_QUEUE = 100_000
 QUIET_WEEK = 7 * 24 * 3600
 LOWEST_FIRST_ID = 2_000_001
@@ -128,17 +130,17 @@ class UpdateQueue:
     def read(self, limit: int, offset: int = 0) -> list[Update]:
         """Return the oldest updates from an offset on; those whose time is over are dropped."""
         now = self._clock.date()
-        found: list[Update] = []
+        waiting: list[Update] = []
         expired: list[int] = []
         for update in self._updates.values():
-            if len(found) == limit:
+            if len(waiting) == limit:
                 break
             if update.expires < now:
                 expired.append(update.id)
             elif update.id >= offset:
-                found.append(update)
+                waiting.append(update)
         self._expire(expired)
-        return found
+        return waiting
 
     def drop_expired(self) -> None:
         """Drop every update whose time is over."""

@@ -16,14 +16,14 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from telegram_sim import logs
-from telegram_sim.api.parameters import Parameters, texts
+from telegram_sim.api.parameters import Parameters, as_parameters
 from telegram_sim.api.serial import decode
 from telegram_sim.clock import Clock
 from telegram_sim.updates.queue import Update, UpdateQueue
@@ -40,13 +40,19 @@ Replies = Callable[[str, Parameters], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class WebhookSettings:
-    """What setWebhook was told."""
+    """What setWebhook was told.
+
+    Attributes:
+        ip_address: Where the host is, whatever its name says; empty to look the name up.
+        looked_up: Where the host was when the webhook was set; part of no comparison.
+    """
 
     url: str
     max_connections: int = 40
     secret_token: str = ""
     ip_address: str = ""
     certificate: str = ""
+    looked_up: str = field(default="", compare=False)
 
 
 class Receiver(Protocol):
@@ -251,7 +257,7 @@ class Webhook:
         except ValueError:
             return
         if isinstance(asked, dict) and isinstance(asked.get("method"), str):
-            await self._replies(asked["method"].lower(), Parameters(texts(asked)))
+            await self._replies(asked["method"].lower(), Parameters(as_parameters(asked)))
 
 
 def verification(certificate: str) -> ssl.SSLContext | bool:

@@ -49,6 +49,8 @@ class Profile:
         webhook: Where its updates go; None where it polls.
         last_message_id: The highest number given to a message outside supergroups and channels.
         logged_out_until: Unix second up to which it is logged out.
+        privacy: Whether it hears in groups only what is meant for it.
+        not_simulated: How often it called methods that the simulator does not have, by name.
         counts: What has happened to it.
     """
 
@@ -58,6 +60,8 @@ class Profile:
     webhook: WebhookSettings | None = None
     last_message_id: int = 0
     logged_out_until: float = 0.0
+    privacy: bool = True
+    not_simulated: dict[str, int] = field(default_factory=dict)
     counts: Counts = field(default_factory=Counts)
 
 

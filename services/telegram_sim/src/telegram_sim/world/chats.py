@@ -14,7 +14,7 @@ HIGHEST_SUPERGROUP = -1_000_000_000_000
 
 
 @dataclass(slots=True)
-class Message:
+class StoredMessage:
     """One message of a chat.
 
     Attributes:
@@ -31,8 +31,8 @@ class Message:
 
     def object(self) -> Json:
         """Return the Message object."""
-        found: Json = decode(self.body)
-        return found
+        about: Json = decode(self.body)
+        return about
 
 
 class Chat:
@@ -42,15 +42,17 @@ class Chat:
         about: The Chat object of the Bot API.
         blocked: Whether the user has blocked the bot.
         messages: The chat's messages by number, oldest first.
+        members: What users, and the bot, are in a group, by their numbers.
     """
 
-    __slots__ = ("_waiting", "about", "blocked", "last_message_id", "messages")
+    __slots__ = ("_waiting", "about", "blocked", "last_message_id", "members", "messages")
 
     def __init__(self, about: Json) -> None:
         self.about = about
         self.blocked = False
         self.last_message_id = 0
-        self.messages: OrderedDict[int, Message] = OrderedDict()
+        self.members: dict[int, str] = {}
+        self.messages: OrderedDict[int, StoredMessage] = OrderedDict()
         self._waiting: set[asyncio.Future[None]] = set()
 
     @property
@@ -68,7 +70,7 @@ class Chat:
         """Whether its messages are numbered from 1, apart from the bot's other chats."""
         return self.type in {SUPERGROUP, CHANNEL}
 
-    def add(self, message: Message, history: int) -> list[int]:
+    def add(self, message: StoredMessage, history: int) -> list[int]:
         """Add a message, or put a changed one in its place; wake whoever waits for an answer.
 
         Returns:
@@ -83,16 +85,16 @@ class Chat:
             self.wake()
         return gone
 
-    def after(self, message_id: int) -> Iterator[Message]:
+    def after(self, message_id: int) -> Iterator[StoredMessage]:
         """Return the messages after a number, oldest first."""
-        newest: list[Message] = []
+        newest: list[StoredMessage] = []
         for message in reversed(self.messages.values()):
             if message.id <= message_id:
                 break
             newest.append(message)
         return reversed(newest)
 
-    def answer(self, after: int) -> Message | None:
+    def answer(self, after: int) -> StoredMessage | None:
         """Return the bot's first message after a number, if there is one."""
         return next((message for message in self.after(after) if message.from_bot), None)
 

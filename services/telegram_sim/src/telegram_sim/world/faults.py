@@ -85,9 +85,9 @@ class Faults:
 
     def remove(self, fault_id: int) -> bool:
         """Remove a fault; return whether it was there."""
-        found = self._faults.pop(fault_id, None) is not None
+        removed = self._faults.pop(fault_id, None) is not None
         self._keep()
-        return found
+        return removed
 
     def clear(self) -> int:
         """Remove every fault; return how many there were."""

@@ -5,29 +5,34 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from telegram_sim.api.serial import Json, encode
+from telegram_sim.formatting import Formatted
 from telegram_sim.formatting.entities import (
+    LONGEST_CAPTION,
     LONGEST_MESSAGE,
     Entity,
     find_entities,
-    trimmed,
+    is_empty,
     utf16_length,
 )
+from telegram_sim.updates.queue import LIFETIME as UPDATE_LIFETIME
 from telegram_sim.world.bots import Bot
 from telegram_sim.world.chats import (
     CHANNEL,
     HIGHEST_SUPERGROUP,
     PRIVATE,
     Chat,
-    Message,
+    StoredMessage,
     group_chat,
     private_chat,
 )
+from telegram_sim.world.files import FileError
+from telegram_sim.world.members import hears, join
 from telegram_sim.world.presses import LIFETIME as PRESS_LIFETIME
 from telegram_sim.world.presses import Press
 from telegram_sim.world.simulator import Simulator
 
-UPDATE_LIFETIME = 24 * 3600
 FIRST_USER = 1001
+WORDS = frozenset({"text", "entities", "caption", "caption_entities", "edit_date"})
 FIRST_GROUP = -4001
 
 
@@ -46,6 +51,7 @@ class Writing:
         date: Unix second; None for now.
         entities: Entities given by hand; None for those that Telegram finds.
         reply_to: The number of the message that it answers; 0 for none.
+        photo: A photo, whose caption the text is; None for none.
     """
 
     text: str
@@ -54,13 +60,14 @@ class Writing:
     date: int | None = None
     entities: list[Entity] | None = None
     reply_to: int = 0
+    photo: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
     """What became of something that a person wrote; no update where the bot gets none."""
 
-    message: Message
+    message: StoredMessage
     chat: int
     update_id: int | None
 
@@ -71,7 +78,7 @@ def write(simulator: Simulator, bot: Bot, writing: Writing) -> Written:
     Raises:
         PeopleError: Telegram's own apps would not let a person write this.
     """
-    text = _written_text(writing.text)
+    content = _content(simulator, bot, writing)
     user = simulator.meet(writing.user)
     chat = simulator.open_chat(bot, _chat_of(bot, user, writing.chat))
     date = simulator.clock.date() if writing.date is None else writing.date
@@ -80,18 +87,15 @@ def write(simulator: Simulator, bot: Bot, writing: Writing) -> Written:
         about["sender_chat"] = chat.about
     else:
         about["from"] = user
+        join(simulator, bot, chat, user["id"])
     about.update(chat=chat.about, date=date)
     if writing.reply_to:
         about["reply_to_message"] = message_in(chat, writing.reply_to).object()
-    about["text"] = text
-    entities = find_entities(text) if writing.entities is None else writing.entities
-    if entities:
-        about["entities"] = entities
-    message = Message(about["message_id"], from_bot=False, body=encode(about))
+    about |= content
+    message = StoredMessage(about["message_id"], from_bot=False, body=encode(about))
     simulator.put(bot, chat, message)
     kind = "channel_post" if chat.type == CHANNEL else "message"
-    update_id = bot.arrive(kind, message.body, date + UPDATE_LIFETIME, f"{kind} {chat.id}")
-    return Written(message, chat.id, update_id)
+    return _arrived(bot, chat, message, kind, date)
 
 
 def open_chat(simulator: Simulator, bot: Bot, kind: str, name: str) -> Chat:
@@ -113,18 +117,14 @@ def edit(simulator: Simulator, bot: Bot, chat: Chat, message_id: int, text: str)
     message = message_in(chat, message_id)
     if message.from_bot:
         raise PeopleError(f"message {message_id} is the bot's: a person cannot edit it")
-    text = _written_text(text)
     now = simulator.clock.date()
-    about = {**message.object(), "edit_date": now, "text": text}
-    about.pop("entities", None)
-    entities = find_entities(text)
-    if entities:
-        about["entities"] = entities
+    old = message.object()
+    about = {name: value for name, value in old.items() if name not in WORDS}
+    about |= {"edit_date": now, **_words(text, caption="photo" in old)}
     edited = replace(message, body=encode(about))
     simulator.put(bot, chat, edited, event="edited")
     kind = "edited_channel_post" if chat.type == CHANNEL else "edited_message"
-    update_id = bot.arrive(kind, edited.body, now + UPDATE_LIFETIME, f"{kind} {chat.id}")
-    return Written(edited, chat.id, update_id)
+    return _arrived(bot, chat, edited, kind, now)
 
 
 def press(  # noqa: PLR0913 - where, whose, which and by whom
@@ -212,7 +212,7 @@ def inject(
     return bot.arrive(kind, encode(value), expires, _queue_of(kind, value))
 
 
-def message_in(chat: Chat, message_id: int) -> Message:
+def message_in(chat: Chat, message_id: int) -> StoredMessage:
     """Return a chat's message.
 
     Raises:
@@ -224,7 +224,7 @@ def message_in(chat: Chat, message_id: int) -> Message:
     return message
 
 
-def _callback_data(message: Message, label: str) -> str:
+def _callback_data(message: StoredMessage, label: str) -> str:
     markup = message.object().get("reply_markup", {})
     buttons = [button for row in markup.get("inline_keyboard", ()) for button in row]
     for button in buttons:
@@ -237,17 +237,44 @@ def _callback_data(message: Message, label: str) -> str:
     )
 
 
-def _written_text(text: str) -> str:
-    text = trimmed(text)
-    if not text:
+def _arrived(bot: Bot, chat: Chat, message: StoredMessage, kind: str, date: int) -> Written:
+    """Put the update about a message before the bot, as far as it hears of such a message."""
+    update_id = None
+    if hears(bot, chat, message):
+        update_id = bot.arrive(kind, message.body, date + UPDATE_LIFETIME, f"{kind} {chat.id}")
+    return Written(message, chat.id, update_id)
+
+
+def _content(simulator: Simulator, bot: Bot, writing: Writing) -> Json:
+    """Return the fields of a Message that hold what a person wrote."""
+    if writing.photo is None:
+        return _words(writing.text, writing.entities)
+    try:
+        photo = simulator.files.add_photo(bot.id, writing.photo)
+    except FileError as problem:
+        raise PeopleError(f"photo: {problem}") from None
+    return {
+        "photo": [photo.photo_size()],
+        **_words(writing.text, writing.entities, caption=True),
+    }
+
+
+def _words(text: str, entities: list[Entity] | None = None, *, caption: bool = False) -> Json:
+    """Return the fields of a Message that a text, or a photo's caption, makes."""
+    kept = Formatted(text, entities or []).kept()
+    if is_empty(kept.text):
+        if caption:
+            return {}
         raise PeopleError("text is empty: Telegram's apps do not send that")
-    length = utf16_length(text)
-    if length > LONGEST_MESSAGE:
+    length, most = utf16_length(kept.text), LONGEST_CAPTION if caption else LONGEST_MESSAGE
+    if length > most:
         raise PeopleError(
-            f"text has {length} UTF-16 code units, more than the {LONGEST_MESSAGE} that Telegram's "
+            f"text has {length} UTF-16 code units, more than the {most} that Telegram's "
             "apps send in one message"
         )
-    return text
+    marks = find_entities(kept.text) if entities is None else kept.entities
+    names = ("caption", "caption_entities") if caption else ("text", "entities")
+    return dict(zip(names, (kept.text, marks), strict=False)) if marks else {names[0]: kept.text}
 
 
 def _chat_of(bot: Bot, user: Json, chat: Json | None) -> Json:

@@ -10,10 +10,11 @@ from telegram_sim.settings import Settings, is_token
 from telegram_sim.state import State
 from telegram_sim.updates.queue import Update
 from telegram_sim.world.bots import Bot, Profile, bot_id
-from telegram_sim.world.chats import Chat, Message
+from telegram_sim.world.chats import Chat, StoredMessage
 from telegram_sim.world.deliveries import Deliveries
 from telegram_sim.world.faults import Faults
 from telegram_sim.world.feed import Feed
+from telegram_sim.world.files import Files
 from telegram_sim.world.limits import Limits, LimitSettings
 from telegram_sim.world.presses import Presses
 
@@ -29,6 +30,7 @@ class Simulator:
         faults: What it gets wrong on purpose.
         limits: How fast bots may send.
         presses: Buttons that were pressed.
+        files: Files that were sent.
         deliveries: Where the updates of bots go that do not poll.
         bots: Bots by number, in the order in which they came.
         users: User objects by number.
@@ -43,6 +45,7 @@ class Simulator:
         self.faults = Faults(self.clock, state, kept.get("faults", []))
         self.limits = Limits(self.clock, _limits(settings, kept))
         self.presses = Presses(self.clock, state)
+        self.files = Files(state)
         self.deliveries = Deliveries(self.clock)
         self.bots: dict[int, Bot] = {}
         self.users: dict[int, Json] = {}
@@ -60,9 +63,9 @@ class Simulator:
         accepted = self.settings.tokens
         if accepted and token not in accepted:
             raise UnauthorizedError
-        found = self._tokens.get(token)
-        if found is not None:
-            return found
+        bot = self._tokens.get(token)
+        if bot is not None:
+            return bot
         if not is_token(token):
             raise UnauthorizedError("Unauthorized: invalid token specified")
         if bot_id(token) in self.bots:
@@ -111,10 +114,13 @@ class Simulator:
         """Record a chat as it now is."""
 
         def row() -> tuple[str, tuple[Any, ...]]:
-            kept = encode(
-                {"about": chat.about, "blocked": chat.blocked, "last": chat.last_message_id}
-            )
-            return "INSERT OR REPLACE INTO chats VALUES (?, ?, ?)", (bot.id, chat.id, kept)
+            kept = {
+                "about": chat.about,
+                "blocked": chat.blocked,
+                "last": chat.last_message_id,
+                "members": list(chat.members.items()),
+            }
+            return "INSERT OR REPLACE INTO chats VALUES (?, ?, ?)", (bot.id, chat.id, encode(kept))
 
         self.state.rewrite(("chats", bot.id, chat.id), row)
 
@@ -131,7 +137,7 @@ class Simulator:
         bot.changed()
         return bot.profile.last_message_id
 
-    def put(self, bot: Bot, chat: Chat, message: Message, event: str = "message") -> None:
+    def put(self, bot: Bot, chat: Chat, message: StoredMessage, event: str = "message") -> None:
         """Add a message to a chat, or put a changed one in its place, and tell who watches."""
         gone = chat.add(message, self.settings.history)
         if not self.state.keeps and not self.feed.watched:
@@ -186,11 +192,12 @@ class Simulator:
             kept = decode(body)
             chat = self.bots[owner].chats[chat_id] = Chat(kept["about"])
             chat.blocked, chat.last_message_id = kept["blocked"], kept["last"]
+            chat.members = dict(kept.get("members", ()))
         for owner, chat_id, message_id, body, extra in state.rows(
             "SELECT bot, chat, id, body, extra FROM messages ORDER BY bot, chat, id"
         ):
             kept = decode(extra)
-            message = Message(message_id, kept.pop("from_bot"), body, kept)
+            message = StoredMessage(message_id, kept.pop("from_bot"), body, kept)
             self.bots[owner].chats[chat_id].add(message, self.settings.history)
         for owner, *values in state.rows(
             "SELECT bot, id, kind, body, expires, queue FROM updates ORDER BY bot, id"

@@ -8,7 +8,7 @@ from datetime import datetime
 from time import time
 from typing import Any
 
-from shared.keys import buried_of, marker, previous_dead_letters_of, replayed_of
+from shared.keys import MARKER_LIFETIME, buried_of, marker, previous_dead_letters_of, replayed_of
 from shared.streams.dead_letters.letters import DeadLetter
 from shared.streams.event.envelope import (
     FIELD,
@@ -19,7 +19,6 @@ from shared.streams.event.envelope import (
     Received,
     receive,
 )
-from shared.streams.publish.publisher import MARKER_LIFETIME
 from shared.streams.server.scripts import load_script
 
 PAGE = 500

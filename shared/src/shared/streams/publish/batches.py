@@ -11,19 +11,6 @@ TOGETHER = 60.0
 """Seconds within which events are handed over that may share a call, and with it its deadline."""
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What the events of one call share.
-
-    `not_after` is the time on the server's clock, in milliseconds, after which nothing of it may
-    be appended.
-    """
-
-    stream: str
-    source: str
-    not_after: int
-
-
 @dataclass(slots=True)
 class Waiting:
     """Events of one source for one stream, and the caller who waits for their outcomes.

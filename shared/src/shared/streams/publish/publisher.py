@@ -11,33 +11,24 @@ one that a frozen process, or a socket, has held back for days appends nothing.
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from time import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pydantic_core import from_json
-
-from shared.keys import dead_letters_of, marker
 from shared.process import check_cancelled
-from shared.streams.dead_letters.letters import DeadLetter
 from shared.streams.errors import NO_ROOM, EventRefusedError, NotConnectedError
-from shared.streams.event.envelope import FIELD, MAX_ENTRY_BYTES, check_id
-from shared.streams.publish.batches import Batch, Waiting, fail, settle
-from shared.streams.publish.outcomes import Outcome, Publication, published, refused, too_large
+from shared.streams.event.envelope import MAX_ENTRY_BYTES, check_id
+from shared.streams.publish.batches import Waiting, fail, settle
+from shared.streams.publish.calls import Calls, Terms
+from shared.streams.publish.outcomes import Outcome, Publication, too_large
 from shared.streams.publish.room import Room
 from shared.streams.retry import RedisOutage, until_answered
 from shared.streams.server.clock import ServerClock
-from shared.streams.server.connection import SOCKET_TIMEOUT
-from shared.streams.server.line import Line
-from shared.streams.server.scripts import load_script
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-
     from redis.asyncio import Redis
 
-MARKER_LIFETIME = 72 * 3600
-"""Seconds for which an event id is remembered; Telegram repeats an update for 24 hours."""
 PUBLISH_WITHIN = 24 * 3600
 """Seconds after which an event that was handed over is not appended any more.
 
@@ -58,17 +49,13 @@ class Publisher:
 
     def __init__(
         self,
-        client: "Redis[bytes]",  # type: ignore[type-arg, unused-ignore]
-        make_room: "Callable[[], Awaitable[None]]",
-        clock: "Callable[[], float]" = time,
+        client: "Redis",
+        make_room: Callable[[], Awaitable[None]],
+        clock: Callable[[], float] = time,
     ) -> None:
-        self._client = client
         self._clock = ServerClock(clock)
-        self._publish = client.register_script(load_script("publish"))
-        self._refuse = client.register_script(load_script("refuse"))
-        self._refuse_anyway = client.register_script(load_script("refuse", allow_oom=True))
+        self._calls = Calls(client, self._clock)
         self._room = Room(make_room)
-        self._line = Line(client, SOCKET_TIMEOUT)
         self._queue: deque[Waiting] = deque()
         self._flusher: asyncio.Task[None] | None = None
         self._closed = False
@@ -95,7 +82,7 @@ class Publisher:
         return outcome
 
     async def publish_group(
-        self, stream: str, source: str, events: "Sequence[tuple[str, bytes]]"
+        self, stream: str, source: str, events: Sequence[tuple[str, bytes]]
     ) -> list[Publication | EventRefusedError]:
         """Append up to `MAX_BATCH` events, given as ids and payloads, in their order and each once.
 
@@ -125,14 +112,13 @@ class Publisher:
             EventRefusedError: otherwise, once the refusal is durable.
             TooLateError: as for `publish`; this call has refused nothing.
         """
-        waiting = self._waiting(stream, source, ((check_id(event_id), payload),))
-        batch = await self._batch([waiting])
-        call = partial(self._call_refuse, self._refuse, batch, event_id, payload, reason)
+        terms = await self._terms(self._waiting(stream, source, ((check_id(event_id), payload),)))
+        call = partial(self._calls.refuse, terms, event_id, payload, reason)
         answer = await self._room.ask(call, self._outage)
         if answer is None:
             answer = await self._room.insist(call, self._outage)
         if answer is None:
-            answer = await self._give_up(batch, event_id, f"{reason}; {NO_ROOM}")
+            answer = await self._give_up(terms, event_id, f"{reason}; {NO_ROOM}")
         if isinstance(answer, Publication):
             return answer
         raise answer
@@ -145,10 +131,10 @@ class Publisher:
             await asyncio.gather(self._flusher, return_exceptions=True)
         while self._queue:
             fail(self._queue.popleft(), NotConnectedError("the broker was closed"))
-        await self._line.close()
+        await self._calls.close()
 
     async def _enqueue(
-        self, stream: str, source: str, events: "Sequence[tuple[str, bytes]]"
+        self, stream: str, source: str, events: Sequence[tuple[str, bytes]]
     ) -> list[Publication | EventRefusedError]:
         if self._closed:
             raise NotConnectedError("the broker is closed")
@@ -159,7 +145,7 @@ class Publisher:
             self._flusher = asyncio.create_task(self._flush(), name="publish")
         return await waiting.outcome
 
-    def _waiting(self, stream: str, source: str, events: "Sequence[tuple[str, bytes]]") -> Waiting:
+    def _waiting(self, stream: str, source: str, events: Sequence[tuple[str, bytes]]) -> Waiting:
         now = self._clock.now()
         return Waiting(stream, source, events, now, self._clock.there(now))
 
@@ -194,65 +180,41 @@ class Publisher:
             batch.append(self._queue.popleft())
         return batch
 
-    async def _send(self, waiting: "Sequence[Waiting]") -> list[Outcome]:
+    async def _send(self, waiting: Sequence[Waiting]) -> list[Outcome]:
         """Return the outcomes of a batch's events, in their order: one call where it fits."""
-        batch = await self._batch(waiting)
-        return await self._append(batch, [event for each in waiting for event in each.events])
+        terms = await self._terms(waiting[0])
+        return await self._append(terms, [event for each in waiting for event in each.events])
 
-    async def _batch(self, waiting: "Sequence[Waiting]") -> Batch:
-        """Return what the calls for these events have in common."""
-        first = waiting[0]
-        if first.handed_there is None and not self._clock.known:
-            asked = self._clock.now()
-            seconds, micros = await until_answered(self._client.time, self._outage)
-            self._clock.answered(asked, seconds + micros / 1e6)
-        handed = first.handed_there or self._clock.there(first.handed) or 0.0
-        return Batch(first.stream, first.source, int((handed + PUBLISH_WITHIN) * 1000))
+    async def _terms(self, waiting: Waiting) -> Terms:
+        """Return the terms of a call for these events, and for those that may share it."""
+        handed = waiting.handed_there
+        if handed is None:
+            if not self._clock.known:
+                await until_answered(self._calls.ask_time, self._outage)
+            handed = self._clock.there(waiting.handed) or 0.0
+        return Terms(waiting.stream, waiting.source, int((handed + PUBLISH_WITHIN) * 1000))
 
-    async def _append(self, batch: Batch, events: "Sequence[tuple[str, bytes]]") -> list[Outcome]:
+    async def _append(self, terms: Terms, events: Sequence[tuple[str, bytes]]) -> list[Outcome]:
         """Append events; where the server has no room for all of them, half of them at a time.
 
         What is on its way to the server counts as memory as well, so a part may fit where the
         whole does not. Nothing overtakes what has to wait.
         """
-        call = partial(self._call, batch, events)
+        call = partial(self._calls.append, terms, events)
         answers = await self._room.ask(call, self._outage)
         if answers is not None:
             return answers
         if len(events) > 1:
             half = len(events) // 2
-            first = await self._append(batch, events[:half])
-            return [*first, *await self._append(batch, events[half:])]
+            first = await self._append(terms, events[:half])
+            return [*first, *await self._append(terms, events[half:])]
         answers = await self._room.insist(call, self._outage)
         if answers is not None:
             return answers
         event_id, _ = events[0]
-        return [await self._give_up(batch, event_id, NO_ROOM)]
+        return [await self._give_up(terms, event_id, NO_ROOM)]
 
-    async def _call(self, batch: Batch, events: "Sequence[tuple[str, bytes]]") -> list[Outcome]:
-        """Make one script call and return the outcomes of its events."""
-        prefix = marker(batch.stream, "")
-        keys = [batch.stream, *[prefix + event_id for event_id, _ in events]]
-        args: list[Any] = [MARKER_LIFETIME * 1000, FIELD, batch.source, batch.not_after]
-        args += [payload for _, payload in events]
-        asked = self._clock.now()
-        milliseconds, *answers = from_json(await self._line.call(self._publish, keys, args))
-        self._clock.answered(asked, int(milliseconds) / 1000)
-        return [
-            published(event_id, answer)
-            for (event_id, _), answer in zip(events, answers, strict=True)
-        ]
-
-    async def _call_refuse(
-        self, script: Any, batch: Batch, event_id: str, payload: bytes, reason: str
-    ) -> Outcome:
-        letter = DeadLetter(event_id=event_id, source=batch.source, payload=payload, reason=reason)
-        keys = [dead_letters_of(batch.stream), marker(batch.stream, event_id)]
-        times = (MARKER_LIFETIME * 1000, batch.not_after)
-        answer = await script(keys, [*times, reason, batch.source, *letter.fields()])
-        return refused(event_id, *answer)
-
-    async def _give_up(self, batch: Batch, event_id: str, reason: str) -> Outcome:
+    async def _give_up(self, terms: Terms, event_id: str, reason: str) -> Outcome:
         """Refuse an event without its content, on a server that has no room for more."""
-        call = partial(self._call_refuse, self._refuse_anyway, batch, event_id, b"", reason)
+        call = partial(self._calls.refuse, terms, event_id, b"", reason, anyway=True)
         return await until_answered(call, self._outage)

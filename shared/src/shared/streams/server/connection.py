@@ -3,8 +3,9 @@
 Except one kind: what `shared.streams.server.denial` is about ends the process.
 """
 
+from collections.abc import Iterable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from faststream.redis.configs import RedisConnectionState
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -22,6 +23,9 @@ SOCKET_TIMEOUT = 5.0
 """Seconds without a reply after which a command's outcome counts as unknown."""
 MAX_CONNECTIONS = 16
 
+Packed = bytes | str | Iterable[bytes]
+"""One command or several as they are sent."""
+
 
 class EndingWhenDenied(AbstractConnection):
     """A connection that ends the process where Redis refuses its user, whoever asked.
@@ -30,7 +34,7 @@ class EndingWhenDenied(AbstractConnection):
     only counts what makes the connection fail.
     """
 
-    _sent: tuple[Any, ...] = ()
+    _sent: Packed = b""
     _connecting = False
 
     async def connect_check_health(self, *args: Any, **kwargs: Any) -> None:
@@ -40,15 +44,15 @@ class EndingWhenDenied(AbstractConnection):
             await super().connect_check_health(*args, **kwargs)
         except RedisError as error:
             if denies(error):
-                end_process(error, self._user, self._sent)
+                self._end(error)
             raise
         finally:
             self._connecting = False
 
-    async def send_command(self, *args: Any, **kwargs: Any) -> None:
-        """Send a command, and remember it until it is answered."""
-        self._sent = args
-        await super().send_command(*args, **kwargs)
+    async def send_packed_command(self, command: Packed, *args: Any, **kwargs: Any) -> None:
+        """Send one command or several, and remember them until they are answered."""
+        self._sent = command
+        await super().send_packed_command(command, *args, **kwargs)
 
     async def read_response(self, *args: Any, **kwargs: Any) -> Any:
         """Return the answer to it."""
@@ -56,12 +60,13 @@ class EndingWhenDenied(AbstractConnection):
             return await super().read_response(*args, **kwargs)
         except RedisError as error:
             if denies(error) and not self._connecting:
-                end_process(error, self._user, self._sent)
+                self._end(error)
             raise
 
-    @property
-    def _user(self) -> str:
-        return str(self.username or "default")
+    def _end(self, error: RedisError) -> NoReturn:
+        sent = self._sent.encode() if isinstance(self._sent, str) else self._sent
+        sent = sent if isinstance(sent, bytes) else b"".join(sent)
+        end_process(error, str(self.username or "default"), sent)
 
 
 @cache

@@ -15,7 +15,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
@@ -32,7 +32,7 @@ def denies(error: RedisError) -> bool:
     return by_code or str(error).startswith(IN_SCRIPT)
 
 
-def end_process(error: RedisError, user: str, command: Sequence[Any]) -> NoReturn:
+def end_process(error: RedisError, user: str, sent: bytes) -> NoReturn:
     """Write one line and end the process with EX_CONFIG, at once.
 
     No exception does this: libraries between here and `main` catch whatever a handler raises, and
@@ -42,15 +42,15 @@ def end_process(error: RedisError, user: str, command: Sequence[Any]) -> NoRetur
     Args:
         error: what Redis said; `denies` is true of it.
         user: the Redis user that was refused.
-        command: what it was refused, as it was sent; only its name and its key are shown.
+        sent: the command that it was refused, as it was sent; only its name and its key are shown.
     """
     sys.stdout.flush()
-    sys.stderr.write(f"herald: {explain(error, user, command)}\n")
+    sys.stderr.write(f"herald: {explain(error, user, command_of(sent))}\n")
     sys.stderr.flush()
     os._exit(os.EX_CONFIG)
 
 
-def explain(error: RedisError, user: str, command: Sequence[Any]) -> str:
+def explain(error: RedisError, user: str, command: Sequence[str]) -> str:
     """Return in one line who was refused what, and what to do about it."""
     answer = str(error).splitlines()[0] if str(error) else type(error).__name__
     if isinstance(error, AuthenticationError):
@@ -58,8 +58,8 @@ def explain(error: RedisError, user: str, command: Sequence[Any]) -> str:
             f"Redis does not let user {user} in: {answer}; REDIS_URL has to hold the name and the"
             " password of a user that Redis knows, and `make secrets` writes both"
         )
-    name = _text(command[0]).split()[0].upper() if command else "a command"
-    key = _key(name, [_text(part) for part in command[: 4 if name != "XREADGROUP" else None]])
+    name = command[0].upper() if command else "a command"
+    key = _key(name, command)
     event = EVENT.match(key)
     where = "subscribes:" if name in READING else "publishes:"
     return (
@@ -71,11 +71,25 @@ def explain(error: RedisError, user: str, command: Sequence[Any]) -> str:
 
 def _key(name: str, parts: Sequence[str]) -> str:
     """Return the key of a command, the first one of a script; '' for none."""
-    at = 3 if name in {"EVAL", "EVALSHA"} else 1
-    if "STREAMS" in parts:
+    at = {"EVAL": 3, "EVALSHA": 3, "XGROUP": 2, "XINFO": 2}.get(name, 1)
+    if name == "XREADGROUP" and "STREAMS" in parts:
         at = parts.index("STREAMS") + 1
     return parts[at] if at < len(parts) else ""
 
 
-def _text(part: Any) -> str:
-    return part.decode(errors="replace") if isinstance(part, bytes) else str(part)
+def command_of(sent: bytes) -> list[str]:
+    """Return the first command of what was sent.
+
+    Source: redis.io/docs/latest/develop/reference/protocol-spec, "Sending commands to a server".
+    """
+    command: list[str] = []
+    at, count = 0, 0
+    while at < len(sent) and (not count or len(command) < count):
+        end = sent.index(b"\r\n", at)
+        number, at = int(sent[at + 1 : end]), end + 2
+        if not count:
+            count = number
+            continue
+        command.append(sent[at : at + number].decode(errors="replace"))
+        at += number + 2
+    return command

@@ -1,5 +1,4 @@
 #!lua
---+ marker
 -- Append events of one source to a stream, each id once.
 --
 -- KEYS[1]      the stream
@@ -19,27 +18,31 @@
 --   "?"            too late; nothing was appended, and whether an earlier call did is not known
 --
 -- The first line puts the whole script under one check: out of memory, a full disk or a replica
--- refuse it before its first write, never between two of them.
+-- refuse it before its first write, never between two of them. What only a known id needs is
+-- defined where one is met, so that the others do not pay for it.
 local call, lifetime, field, source = redis.call, ARGV[1], ARGV[2], ARGV[3]
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local late = now > tonumber(ARGV[4])
-local outcomes = {string.format('%.0f', now)}
+local outcomes = {now}
 for i = 2, #KEYS do
   local marker = call('GET', KEYS[i])
-  local outcome = marker and outcome_of(marker, source)
-  if outcome then
-    outcomes[i] = is_refusal(outcome) and '!' .. string.sub(outcome, 9) or '=' .. outcome
-  elseif late then
-    outcomes[i] = '?'
+  if not marker and not late then
+    local entry = call('XADD', KEYS[1], '*', field, ARGV[i + 3])
+    call('SET', KEYS[i], entry .. '\t' .. source, 'PX', lifetime)
+    outcomes[i] = entry
   else
-    outcome = call('XADD', KEYS[1], '*', field, ARGV[i + 3])
-    if marker then
-      call('SET', KEYS[i], with_outcome(marker, source, outcome), 'PX', lifetime)
+--+ marker
+    local outcome = outcome_of(marker, source)
+    if outcome then
+      outcomes[i] = is_refusal(outcome) and '!' .. string.sub(outcome, 9) or '=' .. outcome
+    elseif late then
+      outcomes[i] = '?'
     else
-      call('SET', KEYS[i], outcome .. '\t' .. source, 'PX', lifetime)
+      outcome = call('XADD', KEYS[1], '*', field, ARGV[i + 3])
+      call('SET', KEYS[i], with_outcome(marker, source, outcome), 'PX', lifetime)
+      outcomes[i] = outcome
     end
-    outcomes[i] = outcome
   end
 end
 return cjson.encode(outcomes)
