@@ -13,7 +13,7 @@ from typing import Any
 
 from infra.stack.compose.acl import OPERATOR, acl_arguments
 from infra.stack.compose.addresses import POSTGRES_USER, open_password
-from infra.stack.compose.networks import EGRESS, PUBLISHED, Networks, ports
+from infra.stack.compose.networks import Networks, ports
 from infra.stack.compose.secrets import (
     DATABASE_USER,
     MOUNT,
@@ -22,7 +22,17 @@ from infra.stack.compose.secrets import (
     users_file,
 )
 from infra.stack.compose.values import Values, literal
-from infra.stack.plan import OVERLAYS, Health, Infrastructure, Overlay, Plan, Resources, Service
+from infra.stack.plan import (
+    EGRESS,
+    OVERLAYS,
+    PUBLISHED,
+    Health,
+    Infrastructure,
+    Overlay,
+    Plan,
+    Resources,
+    Service,
+)
 
 DOCKERFILE = "services/Dockerfile"
 SECRETS_FOLDER = "${SECRETS_DIR:-./secrets}"
