@@ -24,7 +24,7 @@ $(error no option is called '$(firstword $(filter-out $(OPTIONS),$(NAMES)))'; th
 endif
 endif
 
-.PHONY: help demo tests chaos mutants bench lint typecheck format
+.PHONY: help demo tests chaos mutants bench lint typecheck format vulnerabilities
 .PHONY: sync-services explain secrets generate-from-spec events-breaking
 .PHONY: $(VERBS)
 .PHONY: docker-engine dev-start dev-stop log dead-letters lock
@@ -49,6 +49,9 @@ bench: ## Measure Herald beside its peers, in minutes [json=1, rounds=N, part=pu
 
 lint: ## Check style, shell, Dockerfiles, schemas and drift of everything generated
 	@$(RUN) -m infra.dev.lint
+
+vulnerabilities: ## Hold every locked package to the public database of weaknesses (OSV)
+	@$(RUN) -m infra.dev.vulnerabilities
 
 typecheck: ## Check types (mypy strict)
 	@$(RUN) -m infra.dev.typecheck

@@ -15,12 +15,15 @@ from deploy.inventory import Host, expanded
 from deploy.release import checkout, images, vault
 from deploy.release.bundle import archive
 from deploy.release.release import Release, Sources, make_release
+from deploy.release.sbom import bill_of_materials
 from deploy.remote import Remote
 from deploy.running import followed
 from infra.stack import Plan
 
 Say = Callable[[str], None]
 COMPOSE = "infra/compose.prod.yml"
+CONTENTS = checkout.ROOT / ".state/contents"
+"""What each image holds, by its id: looked at once."""
 FRESH_SECONDS = 5.0
 """What was seen of a host longer ago is looked at again: building takes its time."""
 
@@ -111,11 +114,12 @@ def deploy(host: Host, prepared: Prepared, say: Say, *, data: str, dry: bool) ->
             if backup:
                 say(f"would start with the backup of {backup['at']}")
             return 0
+        bill = bill_of_materials(prepared.plan.project, release.name, built, CONTENTS)
         with locked(remote, prepared.who, f"deploy of {release.name}") as renew:
             if missing:
                 say(f"sending {', '.join(missing)}")
                 images.send(remote, prepared.plan.project, missing, say)
-            send_release(remote, release)
+            send_release(remote, release, bill)
             if data:
                 backups.seed(remote, release.name, data, prepared.who, say)
             renew()  # the connection may have been away for longer than the lock lasts
@@ -163,14 +167,15 @@ def tell_plan(
         say(f"would first undo or finish {found['unfinished']}")
 
 
-def send_release(remote: Remote, release: Release) -> None:
-    """Put a release and its secrets on the host; nothing uses them yet."""
+def send_release(remote: Remote, release: Release, bill: bytes) -> None:
+    """Put a release, its bill of materials and its secrets on the host; nothing uses them yet."""
     sent = {
         name: {**one, "text": base64.b64encode(one["text"].encode()).decode()}
         for name, one in release.secrets.items()
     }
+    files = {**release.files, "sbom.json": bill}
     # In this order: secrets that no release names are cleared away.
-    remote.run(commands.receive_release(remote.host, release.name), archive(release.files))
+    remote.run(commands.receive_release(remote.host, release.name), archive(files))
     remote.agent("secrets", stdin=json.dumps(sent).encode())
     remote.agent("tag", release.name)
     remote.install_agent()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from deploy import commands
 from deploy.errors import UnavailableError
@@ -21,7 +22,7 @@ from infra.stack import Plan
 from infra.stack.compose.documents import compose_files
 
 Say = Callable[[str], None]
-Build = dict[str, str]
+Build = dict[str, Any]
 """Compose's words for how an image is built: context, dockerfile in it, perhaps target."""
 PROGRESS_SECONDS = 2.0
 SPACE_FACTOR = 2.2
@@ -100,7 +101,8 @@ def source(root: Path, one: Build) -> str:
     dockerfile = root / one["context"] / one["dockerfile"]
     context = (root / one["context"]).relative_to(root)
     if context == Path():
-        folders = ["shared", str(Path(one["dockerfile"]).parent), ".dockerignore"]
+        sources = f"services/{one['args']['SERVICE']}"
+        folders = ["shared", sources, one["dockerfile"], ".dockerignore"]
     else:
         folders = [str(context)]
     listing = ("git", "ls-files", "-s", "--", *folders)

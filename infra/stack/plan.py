@@ -11,8 +11,13 @@ from typing import Literal, get_args
 Overlay = Literal["dev", "tests", "prod"]
 OVERLAYS: tuple[Overlay, ...] = get_args(Overlay)
 Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
+CONDITIONS: tuple[Condition, ...] = get_args(Condition)
 Kind = Literal["value", "default", "from", "secret", "required"]
 Attribute = Literal["url", "host", "port", "health_port", "bind", "data"]
+EGRESS = "egress"
+"""The network that leads out."""
+PUBLISHED = "published"
+"""The network of the host ports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +158,7 @@ class Service:
 
     @property
     def built(self) -> bool:
-        """Whether its image is built from services/NAME/Dockerfile."""
+        """Whether its image is built from services/Dockerfile."""
         return self.type != "image"
 
     def lacks(self, protection: str) -> bool:

@@ -17,8 +17,6 @@ from infra.stack.pages.topology import (
     PILL_WIDTH,
     legend,
     picture,
-    stand_ins,
-    used_events,
     waits,
 )
 from infra.stack.pages.variables import groups, profiles
@@ -72,9 +70,7 @@ def _topology(plan: Plan, layout: Callable[..., str]) -> Rendered:
         "infra/topology.md": layout(
             "topology.md.jinja",
             plan=plan,
-            events=used_events(plan),
             waits={service.name: waits(service) for service in plan.services},
-            stand_ins=stand_ins(plan),
         ),
     }
 

@@ -20,9 +20,14 @@ from infra.stack.plan import Plan, Service, Variable
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "scaffold"
 EX_UNAVAILABLE = 69
-LEVELS = 'Literal["DEBUG", "INFO", "WARNING", "ERROR"]'
-FORMATS = 'Literal["json", "console"]'
-PORT = "Annotated[int, Field(ge=0, le=65535)]"
+URLS = {
+    "redis": "RedisUrl",
+    "postgresql+asyncpg": "DatabaseUrl",
+    "http": "HttpUrl",
+    "https": "HttpUrl",
+}
+"""Types of `shared.settings` by the scheme of an address."""
+SHARED_TYPES = {"LogFormat", "LogLevel", "Port", *URLS.values()}
 SECRET = "Annotated[SecretStr, Field(min_length=1)]"  # noqa: S105  a type, not a secret
 HTTP_PACKAGES = ("fastapi", "uvicorn")
 
@@ -91,7 +96,6 @@ def _files(service: Service, values: dict[str, Any]) -> dict[str, str]:
         modules.append("health.py")
     return {
         "pyproject.toml": "pyproject.toml.jinja",
-        "Dockerfile": "Dockerfile.jinja",
         "AGENTS.md": "AGENTS.md.jinja",
         **{f"{package}/{name}": f"{name}.jinja" for name in modules},
         f"tests/test_{service.name}.py": "test.py.jinja",
@@ -120,7 +124,8 @@ def _values(service: Service, root: Path, models: dict[str, str]) -> dict[str, A
         "models": sorted({models[name] for name in service.subscribes}),
         "redis": redis[0].name.lower() if redis else "",
         "fields": fields,
-        "typing": [name for name in ("Annotated", "Literal") if name in types],
+        "typing": ["Annotated"] if "Annotated" in types else [],
+        "shared": sorted({field.type for field in fields if field.type in SHARED_TYPES}),
         "pydantic": [
             name
             for name in ("BaseModel", "ConfigDict", "Field", "SecretStr")
@@ -137,16 +142,16 @@ def _values(service: Service, root: Path, models: dict[str, str]) -> dict[str, A
 def _field(variable: Variable) -> SettingsField:
     name = variable.name.lower()
     if variable.name == "LOG_LEVEL":
-        return SettingsField(name, LEVELS, json.dumps(variable.value or "INFO"))
+        return SettingsField(name, "LogLevel", json.dumps(variable.value or "INFO"))
     if variable.name == "LOG_FORMAT":
-        return SettingsField(name, FORMATS, '"console"')
+        return SettingsField(name, "LogFormat", '"console"')
     if variable.secret:
         return SettingsField(name, SECRET)
-    if variable.reference and variable.reference.attribute in {"port", "health_port"}:
-        return SettingsField(name, PORT)
-    if variable.value is not None:
-        return SettingsField(name, "str", json.dumps(variable.value, ensure_ascii=False))
-    return SettingsField(name, "str")
+    reference = variable.reference
+    if reference and reference.attribute in {"port", "health_port"}:
+        return SettingsField(name, "Port")
+    default = "" if variable.value is None else json.dumps(variable.value, ensure_ascii=False)
+    return SettingsField(name, URLS.get(reference.scheme, "str") if reference else "str", default)
 
 
 def _variable(service: Service, attribute: str) -> str:

@@ -78,7 +78,7 @@ def test_an_image_without_its_entry_point(
 ) -> None:
     """What the container's init says is shown."""
     with project.undone(), traffic.case("image without its entry point"):
-        project.replace("services/tg_bot/Dockerfile", 'CMD ["', 'ENTRYPOINT ["/nowhere"]\nCMD ["')
+        project.replace("services/Dockerfile", 'CMD ["', 'ENTRYPOINT ["/nowhere"]\nCMD ["')
         fails(project, server, "tg_bot has ended by itself", "/nowhere")
 
 

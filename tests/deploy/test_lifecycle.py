@@ -29,6 +29,8 @@ def test_a_server_becomes_a_live_bot(project: Project, server: Server, traffic: 
     with traffic.case("first deploy"):
         output = project.succeed("deploy", HOST)
     assert "smoke test passed" in output
+    bill = json.loads(server.sh("cat /srv/herald/current/sbom.json"))
+    assert {image["name"] for image in bill["components"]} == SERVICES
     assert set(server.containers()) == SERVICES
     assert "previous: none" in project.succeed("status", HOST)
 

@@ -1,4 +1,4 @@
-"""Claims about the images of our services, as their Dockerfiles make them."""
+"""Claims about the images of our services, as services/Dockerfile makes them."""
 
 import json
 import shutil
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.engine.report import ROOT
+from infra.stack.declared.defaults import PYTHON_USER
 from tests.docker.containers import HARDENED, Engine, unique
 
 SERVICES = ("backend", "telegram_sim", "tg_bot")
@@ -39,7 +40,11 @@ def build(context: Path, images: dict[str, str]) -> None:
     services = {
         service: {
             "image": image,
-            "build": {"context": str(context), "dockerfile": f"services/{service}/Dockerfile"},
+            "build": {
+                "context": str(context),
+                "dockerfile": "services/Dockerfile",
+                "args": {"SERVICE": service},
+            },
         }
         for service, image in images.items()
     }
@@ -70,11 +75,12 @@ def service(request: pytest.FixtureRequest) -> str:
 def test_it_starts_its_module_as_nobody_special(
     docker: Engine, images: dict[str, str], service: str
 ) -> None:
-    """The command is in exec form, the user a number without root's rights, output unbuffered."""
+    """The shell gives way to Python, the user is a number without rights, output unbuffered."""
     settings = docker.image(images[service])
-    assert settings["Cmd"] == ["python", "-m", service]
+    assert settings["Cmd"] == ["sh", "-c", 'exec python -m "$SERVICE"']
+    assert f"SERVICE={service}" in settings["Env"]
     assert settings["Entrypoint"] is None
-    assert settings["User"] == "10001:10001"
+    assert settings["User"] == PYTHON_USER
     assert "PYTHONUNBUFFERED=1" in settings["Env"]
 
 
@@ -174,7 +180,7 @@ def test_nothing_unasked_for_is_in_the_context(docker: Engine, tmp_path: Path) -
     for name in (*kept, *left):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    dockerfile = tmp_path / "services/x/Dockerfile"
+    dockerfile = tmp_path / "services/Dockerfile"
     dockerfile.write_text("FROM python:3.13-slim\nCOPY . /context\n")
     name = unique()
     build(tmp_path, {"x": name})

@@ -154,7 +154,7 @@ def test_lint_checks_every_shell_script_and_dockerfile() -> None:
     """The lists are not empty: a check of nothing cannot fail."""
     assert ".ci/run" in shell_scripts()
     commands = {step.name: list(step.command) for step in steps()}
-    assert "services/tg_bot/Dockerfile" in commands["hadolint"]
+    assert "services/Dockerfile" in commands["hadolint"]
 
 
 def test_an_unknown_profile_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

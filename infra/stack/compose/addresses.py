@@ -28,17 +28,33 @@ def in_compose(plan: Plan, reference: Reference, reader: str = "") -> str:
     }
     if reference.attribute in simple:
         return simple[reference.attribute] + reference.path
-    authority = f"{credentials(target, reader)}{target.name}:{target.port}"
-    return f"{reference.scheme}://{authority}{database(plan, target)}{reference.path}"
+    return url(plan, reference, _login(target, reader))
 
 
-def credentials(target: Service | Infrastructure, reader: str) -> str:
-    """Return `user:password@` where the target asks for one."""
-    if isinstance(target, Infrastructure) and target.type == "redis" and reader:
-        return f"{reader}:{open_password(target)}@"
-    if isinstance(target, Infrastructure) and target.type == "postgres":
-        return f"{POSTGRES_USER}:${{{target.variables[0].name}:-}}@"
-    return ""
+def url(plan: Plan, reference: Reference, login: str = "") -> str:
+    """Return the URL of what a reference points to, with its `login` where it asks for one.
+
+    A database is named after the project.
+    """
+    target = find(plan, reference.target)
+    database = f"/{plan.project}" if target.type == "postgres" else ""
+    authority = f"{login}{target.name}:{target.port}"
+    return f"{reference.scheme}://{authority}{database}{reference.path}"
+
+
+def login(infrastructure: Infrastructure, reader: str, password: str) -> str:
+    """Return `user:password@`: at Redis each service is a user of its own."""
+    user = reader if infrastructure.type == "redis" else POSTGRES_USER
+    return f"{user}:{password}@"
+
+
+def _login(target: Service | Infrastructure, reader: str) -> str:
+    """Return the same with a Compose variable as the password, or '' where none is asked for."""
+    if isinstance(target, Service):
+        return ""
+    if target.type == "redis":
+        return login(target, reader, open_password(target)) if reader else ""
+    return login(target, reader, f"${{{target.variables[0].name}:-}}")
 
 
 def password_variable(redis: Infrastructure) -> str:
@@ -56,13 +72,6 @@ def dev_passwords(plan: Plan) -> dict[str, str]:
     names = [one.name for part in plan.infrastructure for one in part.variables]
     names += [password_variable(part) for part in plan.infrastructure if part.type == "redis"]
     return dict.fromkeys(names, f"{plan.project}-dev")
-
-
-def database(plan: Plan, target: Service | Infrastructure) -> str:
-    """Return `/database` where the target holds one; it is named after the project."""
-    if isinstance(target, Infrastructure) and target.type == "postgres":
-        return f"/{plan.project}"
-    return ""
 
 
 def find(plan: Plan, name: str) -> Service | Infrastructure:

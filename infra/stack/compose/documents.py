@@ -13,7 +13,7 @@ from typing import Any
 
 from infra.stack.compose.acl import OPERATOR, acl_arguments
 from infra.stack.compose.addresses import POSTGRES_USER, open_password
-from infra.stack.compose.networks import EGRESS, PUBLISHED, Networks, ports
+from infra.stack.compose.networks import Networks, ports
 from infra.stack.compose.secrets import (
     DATABASE_USER,
     MOUNT,
@@ -22,8 +22,19 @@ from infra.stack.compose.secrets import (
     users_file,
 )
 from infra.stack.compose.values import Values, literal
-from infra.stack.plan import OVERLAYS, Health, Infrastructure, Overlay, Plan, Resources, Service
+from infra.stack.plan import (
+    EGRESS,
+    OVERLAYS,
+    PUBLISHED,
+    Health,
+    Infrastructure,
+    Overlay,
+    Plan,
+    Resources,
+    Service,
+)
 
+DOCKERFILE = "services/Dockerfile"
 SECRETS_FOLDER = "${SECRETS_DIR:-./secrets}"
 DATA_FOLDERS = {"redis": "/data", "postgres": "/var/lib/postgresql/data"}
 UNRELEASED = "0" * 64
@@ -132,7 +143,7 @@ class _Overlay:
             self._common(service)
             | _present(
                 image=service.image or self._image(service.name),
-                build=self._build(".", f"services/{service.name}/Dockerfile")
+                build=self._build(".", DOCKERFILE, args={"SERVICE": service.name})
                 if service.built
                 else {},
                 profiles=list(service.profiles) if self._overlay == "dev" else [],
@@ -226,10 +237,11 @@ class _Overlay:
             return ""
         return f"${{{name.upper()}_IMAGE:-{self._plan.project}/{name}@sha256:{UNRELEASED}}}"
 
-    def _build(self, context: str, dockerfile: str, **target: str) -> Document:
+    def _build(self, context: str, dockerfile: str, **which: Any) -> Document:
+        """Return how an image is built: which of the Dockerfile's, by its target or its SERVICE."""
         if self._overlay == "prod":
             return {}
-        return {"context": context, "dockerfile": dockerfile, **target}
+        return {"context": context, "dockerfile": dockerfile, **which}
 
     def _no_new_privileges(self) -> list[str]:
         return NO_NEW_PRIVILEGES if self._overlay == "prod" else ["no-new-privileges"]

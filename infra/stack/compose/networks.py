@@ -7,10 +7,7 @@ each part that it reaches, so that the others, who reach the same part, do not r
 
 from collections.abc import Iterable
 
-from infra.stack.plan import HostPort, Infrastructure, Overlay, Plan, Service
-
-EGRESS = "egress"
-PUBLISHED = "published"
+from infra.stack.plan import EGRESS, PUBLISHED, HostPort, Infrastructure, Overlay, Plan, Service
 
 
 class Networks:

@@ -5,6 +5,7 @@ password: the tool reads it from its standard input, and no command line or envi
 """
 
 from infra.stack.compose.acl import OPERATOR, uses
+from infra.stack.compose.addresses import login
 from infra.stack.plan import Infrastructure, Plan, Service
 
 TOOL = ("python", "-m", "shared.dead_letters")
@@ -31,4 +32,5 @@ def runs_the_tool(plan: Plan) -> tuple[Service, Infrastructure] | None:
 
 def around_password(redis: Infrastructure) -> tuple[str, str]:
     """Return what stands before and behind the password in the operator's address of a Redis."""
-    return f"redis://{OPERATOR}:", f"@{redis.name}:{redis.port}"
+    before, _, behind = login(redis, OPERATOR, " ").partition(" ")
+    return f"{redis.scheme}://{before}", f"{behind}{redis.name}:{redis.port}"

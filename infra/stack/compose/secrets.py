@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from infra.stack.compose.acl import OPERATOR, acl_file, uses
-from infra.stack.compose.addresses import POSTGRES_USER, database
+from infra.stack.compose.addresses import login, url
 from infra.stack.plan import Infrastructure, Plan, Reference
 
 MOUNT = "/run/secrets"
@@ -162,10 +162,7 @@ def _holds_password(plan: Plan, reference: Reference) -> bool:
 
 
 def _url(plan: Plan, service: str, reference: Reference, passwords: Mapping[str, str]) -> str:
-    part = next(one for one in plan.infrastructure if one.name == reference.target)
-    if part.type == "redis":
-        user, password = service, passwords[password_of(part, service)]
-    else:
-        user, password = POSTGRES_USER, passwords[part.variables[0].name]
-    authority = f"{user}:{password}@{part.name}:{part.port}"
-    return f"{reference.scheme}://{authority}{database(plan, part)}{reference.path}"
+    part = next(part for part in plan.infrastructure if part.name == reference.target)
+    redis = part.type == "redis"
+    name = password_of(part, service) if redis else part.variables[0].name
+    return url(plan, reference, login(part, service, passwords[name]))

@@ -9,22 +9,36 @@ are in `rules`. Words are Compose's own where Compose has the thing.
 import re
 from dataclasses import dataclass
 
+from infra.stack import plan
 from infra.stack.declared.records import Declared, Record, item
 from infra.stack.declared.shapes import Choice, Flag, Integer, Many, Table, Text, Word
 
-OVERLAYS = {
-    "dev": "a developer's machine (make dev-start)",
-    "tests": "the end-to-end tests: the simulator for Telegram, random host ports",
-    "prod": "a server (make deploy)",
-}
-CONDITIONS = {
-    "service_started": "its container runs",
-    "service_healthy": "its health check passes",
-    "service_completed_successfully": "it ran to its end with exit code 0",
-}
+HTTP_PORT = 8000
+OVERLAYS: dict[str, str] = dict(
+    zip(
+        plan.OVERLAYS,
+        (
+            "a developer's machine (make dev-start)",
+            "the end-to-end tests: the simulator for Telegram, random host ports",
+            "a server (make deploy)",
+        ),
+        strict=True,
+    )
+)
+CONDITIONS: dict[str, str] = dict(
+    zip(
+        plan.CONDITIONS,
+        (
+            "its container runs",
+            "its health check passes",
+            "it ran to its end with exit code 0",
+        ),
+        strict=True,
+    )
+)
 SERVICE_TYPES = {
     "python": "a plain worker, started with python -m NAME",
-    "python-fastapi": "an HTTP service; port 8000 and a health check on /health by default",
+    "python-fastapi": f"an HTTP service; port {HTTP_PORT} and a health check on /health by default",
     "python-faststream": "a subscriber of events",
     "image": "a ready-made image",
 }
@@ -45,7 +59,7 @@ OPT_OUTS = {
 }
 
 COMPOSE_WORDS = {
-    "build": "services/NAME/Dockerfile is what is built",
+    "build": "services/Dockerfile is what is built",
     "cap_add": "write 'capabilities', each with its reason",
     "container_name": "it would keep a second container from running; leave it out",
     "deploy": "write 'replicas' and 'resources'",

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from infra.stack.declared import declaration
+from infra.stack.declared.declaration import HTTP_PORT
 from infra.stack.plan import Health, Resources
 
-HTTP_PORT = 8000
 HEALTH_PORTS = {"python-fastapi": HTTP_PORT, "python-faststream": 8080}
 SERVICE_RESOURCES = Resources(cpus="1.0", memory="256M", pids=128)
 SERVICE_GRACE = "20s"

@@ -8,7 +8,7 @@ from infra.stack.compose.acl import rules, uses
 from infra.stack.compose.addresses import in_compose
 from infra.stack.compose.networks import Networks
 from infra.stack.compose.secrets import mounted, secret_files
-from infra.stack.plan import Infrastructure, Plan, Service, Variable
+from infra.stack.plan import OVERLAYS, Infrastructure, Plan, Service, Variable
 
 EX_USAGE = 64
 DEFAULT = "default"
@@ -95,7 +95,7 @@ def _infra(plan: Plan, part: Infrastructure, written: frozenset[str]) -> Iterato
 
 def _plain(found: Service) -> Iterator[tuple[str, str]]:
     yield "description", found.description
-    yield "image", found.image or f"services/{found.name}/Dockerfile"
+    yield "image", found.image or f"services/Dockerfile, SERVICE={found.name}"
     yield "command", " ".join(found.command) or "the image's own"
     yield "overlays", ", ".join(found.overlays)
     yield "profiles", ", ".join(found.profiles) or "none"
@@ -128,7 +128,7 @@ def _variable(plan: Plan, found: Service, variable: Variable, file: str) -> tupl
 
 
 def _reach(plan: Plan, part: Service | Infrastructure) -> Iterator[Row]:
-    for overlay in ("dev", "tests", "prod"):
+    for overlay in OVERLAYS:
         if isinstance(part, Infrastructure) or overlay in part.overlays:
             names = Networks(plan, overlay).of(part)
             yield f"networks in {overlay}", ", ".join(names) or "none", "from what it reaches"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from infra.stack.compose.networks import providers_of
-from infra.stack.plan import Event, Plan, Service
+from infra.stack.plan import OVERLAYS, Event, Plan, Service
 
 MARGIN = 32
 TITLE = 56
@@ -25,7 +25,6 @@ STREAMS_HEADER = 50
 LEGEND = 56
 CHARACTERS = 34
 STREAMS_COLUMN = 2
-OVERLAYS = ("dev", "tests", "prod")
 TITLES = {"redis": "Redis", "postgres": "PostgreSQL"}
 LEGEND_STEP = 136
 MEANINGS = {
@@ -102,7 +101,7 @@ class Picture:
 
 def picture(plan: Plan) -> Picture:
     """Return the picture of a plan, the same for the same plan."""
-    order = {event.name: row for row, event in enumerate(used_events(plan))}
+    order = {event.name: row for row, event in enumerate(_used_events(plan))}
     columns = _columns(plan, order)
     tallest = max(_height(column) for column in columns)
     streams_height = STREAMS_HEADER + len(order) * (PILL_HEIGHT + PILL_GAP)
@@ -126,7 +125,7 @@ def picture(plan: Plan) -> Picture:
     return Picture(plan.project, width, height, tuple(placed), streams, arrows)
 
 
-def used_events(plan: Plan) -> tuple[Event, ...]:
+def _used_events(plan: Plan) -> tuple[Event, ...]:
     """Return the events that somebody publishes or reads."""
     return tuple(event for event in plan.events if event.publishers or event.subscribers)
 
@@ -241,11 +240,11 @@ def _stores(plan: Plan, boxes: dict[str, Box], streams: Streams | None) -> list[
 def _taken(plan: Plan, boxes: dict[str, Box]) -> list[Arrow]:
     return [
         Arrow(_curve(*_right(boxes[source]), *_left(boxes[target])), "stands_in")
-        for source, target in stand_ins(plan)
+        for source, target in _stand_ins(plan)
     ]
 
 
-def stand_ins(plan: Plan) -> tuple[tuple[str, str], ...]:
+def _stand_ins(plan: Plan) -> tuple[tuple[str, str], ...]:
     """Return each stand-in with each service that takes its address."""
     providers = providers_of(plan)
     pairs = {

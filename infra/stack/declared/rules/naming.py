@@ -5,13 +5,14 @@ import sys
 
 from infra.stack.declared.declaration import Service
 from infra.stack.declared.rules.context import Context
+from infra.stack.plan import EGRESS, PUBLISHED
 
 LIBRARIES = {"fastapi", "faststream", "pydantic", "redis", "structlog", "uvicorn"}
 RESERVED = {
     "self": "'self' means the service itself in `from`",
     "shared": "'shared' is the package that every service imports",
-    "egress": "'egress' is the network that leads out",
-    "published": "'published' is the network of the host ports",
+    EGRESS: f"'{EGRESS}' is the network that leads out",
+    PUBLISHED: f"'{PUBLISHED}' is the network of the host ports",
 }
 
 
