@@ -2,9 +2,11 @@
 
 import ast
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from infra.stack import load_plan
 
@@ -18,28 +20,22 @@ READERS = {"environ", "getenv", "value", "_choice"}
 def variables_read(name: str) -> set[str]:
     """Return the variables that a service's sources read.
 
-    They are the fields of its settings model, and every literal name that a call or a subscript
-    takes from the environment.
+    They are the fields of its settings model, those that it has from the runtime too, and every
+    literal name that a call or a subscript takes from the environment.
     """
-    found: set[str] = set()
+    variables = _fields(name)
     for path in sorted((ROOT / "services" / name / "src").rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ClassDef) and node.name == "Settings":
-                found |= _fields(node)
-            found |= _literals(node)
-    return found
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+            variables |= _literals(node)
+    return variables
 
 
-def _fields(settings: ast.ClassDef) -> set[str]:
+def _fields(name: str) -> set[str]:
     """Return the variables of a pydantic settings model: its fields in upper case."""
-    if not any(isinstance(base, ast.Name) and base.id == "BaseModel" for base in settings.bases):
+    settings = import_module(f"{name}.settings").Settings
+    if not issubclass(settings, BaseModel):
         return set()
-    return {
-        item.target.id.upper()
-        for item in settings.body
-        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
-    }
+    return {field.upper() for field in settings.model_fields}
 
 
 def _literals(node: ast.AST) -> set[str]:
