@@ -13,7 +13,7 @@ from infra.codegen.specs.documents import Document, SpecError, load, parse
 from infra.codegen.specs.validation import asyncapi_faults, schema_faults
 from infra.usage import Parser
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DESCRIPTION = """
 Compare the events of the working tree with those at a git revision. A change breaks where entries
 that are in a stream already are refused, or where a process of the release before can no longer

@@ -247,3 +247,8 @@ def test_a_spec_that_cannot_be_read_is_exit_65(
     edit("type: objekt", "type: object")
     assert main(["HEAD"], history) == os.EX_DATAERR
     assert f"{base[:12]}:{MODELS}:24:5: " in capsys.readouterr().err
+
+
+def test_the_command_reads_this_repository() -> None:
+    """As `make events-breaking` calls it; compared with itself nothing breaks."""
+    assert main(["HEAD"]) == os.EX_OK
