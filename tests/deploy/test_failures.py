@@ -18,7 +18,7 @@ ROOT = "/data/herald"
 OURS, DOCKERS = "/data", "/var/lib/docker/containers"
 # Disks that can be filled without filling this machine, nor that of Redis, which would rather end.
 SMALL = (
-    *("--tmpfs", "/var/lib/docker:rw,exec,suid,dev,size=3500m"),
+    *("--tmpfs", "/var/lib/docker:rw,exec,suid,dev,size=4500m"),
     *("--tmpfs", f"{DOCKERS}:rw,exec,suid,dev,size=64m"),
     *("--tmpfs", f"{OURS}:rw,size=1200m"),
 )

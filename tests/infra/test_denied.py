@@ -27,8 +27,8 @@ NEW = """
     subscribes: [command_received]
 """
 ALL_BUT_LEASES = (
-    "~command_received ~{command_received}.dlq ~{command_received}:[^l]*"
-    " ~telegram_update ~{telegram_update}*"
+    "~command_received ~{command_received}*"
+    " ~telegram_update ~{telegram_update}.dlq ~{telegram_update}:[^l]*"
 )
 MADE = ("audit", "shop")
 PASSWORD, ANOTHER = "the-first", "the-second"
@@ -108,8 +108,8 @@ async def ready(service: Service, url: str) -> None:
 @pytest.mark.parametrize(
     ("rules", "refused"),
     [
-        ("-set", "SET on {command_received}:probe"),
-        (f"resetkeys {ALL_BUT_LEASES}", "EVALSHA on {command_received}:lease:42"),
+        ("-set", "SET on {telegram_update}:probe"),
+        (f"resetkeys {ALL_BUT_LEASES}", "EVALSHA on {telegram_update}:lease:42"),
     ],
     ids=["probe", "lease"],
 )
@@ -121,7 +121,7 @@ async def test_a_bot_that_may_not_publish_does_not_start(
     with bot(users.url("tg_bot"), url_of(sim)) as running:
         line = await line_of(running)
     assert line.startswith(f"herald: Redis refuses user tg_bot {refused}: ")
-    assert "name command_received under 'publishes:' of this service in services.yml" in line
+    assert "name telegram_update under 'publishes:' of this service in services.yml" in line
 
 
 async def test_a_publish_that_is_refused_ends_a_running_bot_and_loses_nothing(
@@ -236,14 +236,17 @@ async def test_a_new_service_ends_so_too(name: str, packages: str, users: Users)
 async def test_a_bot_that_forgot_to_declare_fails_on_a_developers_machine_and_in_the_tests(
     overlay: str, tmp_path: Path, redis_server: RedisServer, sim: Service, telegram: SimClient
 ) -> None:
-    """The users that these overlays give Redis are those of prod: as declared they let it work."""
+    """The users that these overlays give Redis are those of prod: the first command ends it."""
     declared = (ROOT / "services.yml").read_text(encoding="utf-8")
     forgotten = declared.replace("publishes: [command_received, ", "publishes: [")
     for text, healthy in ((declared, True), (forgotten, False)):
         url = serve_users_of(overlay, text, tmp_path / f"{healthy}", redis_server)
         with bot(url, url_of(sim)) as running:
+            await ready(running, health_of(running))
+            await telegram.write("/command test", user=1)
             if healthy:
-                await ready(running, health_of(running))
+                answer = await telegram.wait_for_answer(1, after=0)
+                assert answer.text == "Command published!"
             else:
                 line = await line_of(running)
                 assert "name command_received under 'publishes:' of this service" in line
