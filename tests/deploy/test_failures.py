@@ -20,7 +20,7 @@ OURS, DOCKERS = "/data", "/var/lib/docker/containers"
 SMALL = (
     *("--tmpfs", "/var/lib/docker:rw,exec,suid,dev,size=4500m"),
     *("--tmpfs", f"{DOCKERS}:rw,exec,suid,dev,size=64m"),
-    *("--tmpfs", f"{OURS}:rw,size=1200m"),
+    *("--tmpfs", f"{OURS}:rw,size=2000m"),
 )
 BOT = "services/tg_bot/src/tg_bot/__main__.py"
 HEALTH = "health: {http: /health, port: 8080}"
@@ -79,7 +79,7 @@ def test_an_image_without_its_entry_point(
     """What the container's init says is shown."""
     with project.undone(), traffic.case("image without its entry point"):
         project.replace("services/Dockerfile", 'CMD ["', 'ENTRYPOINT ["/nowhere"]\nCMD ["')
-        fails(project, server, "tg_bot has ended by itself", "/nowhere")
+        fails(project, server, "backend: ", "exec /nowhere failed: No such file")
 
 
 def test_a_container_that_cannot_be_started(
