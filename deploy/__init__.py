@@ -1,5 +1,10 @@
-"""Deploys that cannot hurt: releases, the cut-over on the host, and the commands of `make deploy`.
+"""Deploys that cannot hurt, as pyinfra recipes: releases, the cut-over on the host, `make deploy`.
 
-Three layers: what is to be done (`release`, `inventory`, `secrets` — pure), the commands that do it
-(`commands` — argument lists), and execution (`remote`, and `agent`, which runs on the host).
+recipes/                   what pyinfra runs, one file a verb; make/ runs the same for `make`
+operations, facts          what a recipe is made of; `outcome` says how each host fares
+work/                      what an operation looks at, says and does
+release/                   what is sent: a checkout, its images and secrets, the release of them
+ssh/                       commands on a host, over pyinfra's connection
+agent/                     runs on the host; server/ is what provision writes there
+errors, inventory          what goes wrong, and which hosts there are
 """

@@ -2,7 +2,7 @@
 
 import sys
 
-from deploy.cli import main
+from deploy.make.cli import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -1,12 +1,13 @@
-"""Which hosts there are: pyinfra's own inventory files, read without pyinfra.
+"""Which hosts there are: pyinfra's own inventory files, and what their data means.
 
-    deploy/inventories/<environment>.py   hosts = [("name", {"ssh_hostname": …}), …]
-    deploy/group_data/all.py              data of every host
-    deploy/group_data/<environment>.py    data of one environment's hosts
+    deploy/inventories/<environment>.py              hosts = [("name", {"ssh_hostname": …}), …]
+    deploy/inventories/group_data/all.py             data of every host
+    deploy/inventories/group_data/<environment>.py   data of one environment's hosts
 
-HERALD_INVENTORIES names another folder that has inventories/ and group_data/ in it.
+HERALD_INVENTORIES names another folder that has inventories/ in it.
 """
 
+import ipaddress
 import os
 import re
 import runpy
@@ -14,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from pyinfra.api.host import Host as PyinfraHost
 
 from deploy.agent.data.backup import KEEP
 from deploy.errors import ConfigError, UsageError
@@ -25,8 +28,10 @@ ROOT = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.-]*)+", re.ASCII)
 KNOWN = {
     *("ssh_hostname", "ssh_port", "ssh_user", "ssh_key", "ssh_known_hosts_file"),
     *("root", "settings", "deploy_user", "firewall_ports", "swap_megabytes", "bootstrap_user"),
-    *("backup_every", "backup_keep"),
+    *("backup_every", "backup_keep", "environment", "private_address"),
 }
+GROUPS = {"all", "hosts"}
+"""Groups that pyinfra makes of every inventory, besides the one of the file's name."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,8 @@ class Host:
         root: The project's folder there.
         settings: Variables of services.yml that are no secrets, TELEGRAM_API_URL for example.
         data: Everything that the inventory says.
+        private_address: Where the other servers of its environment reach its stores; empty where
+            it has no others.
     """
 
     name: str
@@ -55,6 +62,7 @@ class Host:
     root: str = "/srv/herald"
     settings: Mapping[str, str] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
+    private_address: str = ""
 
 
 def expanded(text: str) -> Path:
@@ -70,7 +78,7 @@ def expanded(text: str) -> Path:
 
 
 def folder() -> Path:
-    """Return the folder with inventories/ and group_data/."""
+    """Return the folder with inventories/."""
     return expanded(os.environ.get("HERALD_INVENTORIES") or str(FOLDER))
 
 
@@ -87,7 +95,7 @@ def choose(host: str, environment: str) -> list[Host]:
         ConfigError: An inventory is wrong.
     """
     if not host and not environment:
-        known = ", ".join(one.name for name in environments() for one in load(name)) or "none"
+        known = ", ".join(member.name for name in environments() for member in load(name)) or "none"
         raise UsageError(
             f"say where: host=NAME or env=NAME; hosts: {known}; "
             f"environments: {', '.join(environments()) or 'none'}"
@@ -96,11 +104,14 @@ def choose(host: str, environment: str) -> list[Host]:
         known = ", ".join(environments()) or "none"
         raise UsageError(f"no environment is called {environment!r}; there are: {known}")
     searched = [environment] if environment else environments()
-    hosts = [one for name in searched for one in load(name)]
-    chosen = [one for one in hosts if one.name == host] if host else hosts
+    hosts = [member for name in searched for member in load(name)]
+    chosen = [member for member in hosts if member.name == host] if host else hosts
     if not chosen:
-        known = ", ".join(one.name for one in hosts) or "none"
+        known = ", ".join(member.name for member in hosts) or "none"
         raise UsageError(f"no host is called {host or environment!r}; there are: {known}")
+    if host and len(chosen) > 1:
+        known = ", ".join(member.environment for member in chosen)
+        raise UsageError(f"several hosts are called {host!r}: say env=NAME too; there are: {known}")
     return chosen
 
 
@@ -112,7 +123,7 @@ def load(environment: str) -> list[Host]:
         raise ConfigError(f"{path} has no list called hosts")
     common: dict[str, Any] = {}
     for group in ("all", environment):
-        file = folder() / "group_data" / f"{group}.py"
+        file = path.parent / "group_data" / f"{group}.py"
         if file.is_file():
             common |= _variables(file)
     return [_host(path, environment, entry, common) for entry in entries]
@@ -120,10 +131,10 @@ def load(environment: str) -> list[Host]:
 
 def _variables(path: Path) -> dict[str, Any]:
     try:
-        found = runpy.run_path(str(path))
+        variables = runpy.run_path(str(path))
     except Exception as error:  # noqa: BLE001 - an inventory is a program and may raise anything
         raise ConfigError(f"{path}: {type(error).__name__}: {error}") from None
-    return {name: value for name, value in found.items() if not name.startswith("_")}
+    return {name: value for name, value in variables.items() if not name.startswith("_")}
 
 
 def _file(data: Mapping[str, Any], name: str) -> str:
@@ -134,29 +145,93 @@ def _is_port(value: object) -> bool:
     return isinstance(value, int) and 0 < value < 1 << 16
 
 
+def _is_private(value: object) -> bool:
+    try:
+        address = ipaddress.IPv4Address(value) if isinstance(value, str) else None
+    except ValueError:
+        return False
+    return address is not None and not (
+        address.is_loopback or address.is_unspecified or address.is_multicast
+    )
+
+
 def _host(path: Path, environment: str, entry: object, common: Mapping[str, Any]) -> Host:
     name, own = entry if isinstance(entry, tuple) and len(entry) == 2 else (entry, {})  # noqa: PLR2004 - name and data
     if not isinstance(name, str) or not isinstance(own, dict):
         raise ConfigError(f'{path}: a host is "name" or ("name", {{…}}), not {entry!r}')
+    if name in {*GROUPS, environment}:
+        raise ConfigError(
+            f"{path}: host {name} is called like a group, and pyinfra's --limit {name} would mean "
+            f"all hosts; call it {name}-1"
+        )
     data = {**common, **own}
     if unknown := sorted(set(data) - KNOWN):
         raise ConfigError(
             f"{path}: host {name} has {unknown[0]!r}; known are: {', '.join(sorted(KNOWN))}"
         )
+    return read(str(path), name, {"environment": environment, **data})
+
+
+def of(host: PyinfraHost) -> Host:
+    """Return one of pyinfra's hosts as we know it; other data than ours is ignored.
+
+    Who deploys is whom the inventory names, though somebody else may be logged in the first time.
+
+    Raises:
+        ConfigError: Its data says something that cannot be.
+    """
+    members = host.inventory
+    said: dict[str, Any] = {
+        **members.get_data(),  # type: ignore[no-untyped-call] # pyinfra's
+        **members.get_groups_data(host.groups),  # type: ignore[no-untyped-call]
+        **members.get_host_data(host.name),
+    }
+    data = {name: host.data.get(name) for name in KNOWN if host.data.get(name) is not None}
+    data |= {"ssh_user": said["ssh_user"]} if "ssh_user" in said else {}
+    known = environments()
+    data.setdefault("environment", next((name for name in host.groups if name in known), ""))
+    return read("the inventory", host.name, data)
+
+
+def private_addresses(host: PyinfraHost) -> tuple[str, ...]:
+    """Return the private addresses of all servers of a host's environment.
+
+    Raises:
+        ConfigError: One of them says something that cannot be.
+    """
+    own = of(host)
+    there = load(own.environment) if own.environment in environments() else map(of, host.inventory)
+    addresses = {member.private_address for member in there} | {own.private_address}
+    return tuple(sorted(addresses - {""}))
+
+
+def read(source: str, name: str, data: Mapping[str, Any]) -> Host:
+    """Return a host of what an inventory says about it; `source` is where that stands.
+
+    Raises:
+        ConfigError: It says something that cannot be.
+    """
     ports = data.get("firewall_ports", [])
-    if not isinstance(ports, list | tuple) or not all(_is_port(one) for one in ports):
-        raise ConfigError(f"{path}: firewall_ports of {name} is {ports!r}, not a list of ports")
+    if not isinstance(ports, list | tuple) or not all(_is_port(port) for port in ports):
+        raise ConfigError(f"{source}: firewall_ports of {name} is {ports!r}, not a list of ports")
     every, keep = data.get("backup_every", ""), data.get("backup_keep", KEEP)
     if every not in {"", *EVERY}:
-        raise ConfigError(f"{path}: backup_every of {name} is {every!r}, not {', '.join(EVERY)}")
+        raise ConfigError(f"{source}: backup_every of {name} is {every!r}, not {', '.join(EVERY)}")
     if not isinstance(keep, int) or keep < 1:
-        raise ConfigError(f"{path}: backup_keep of {name} is {keep!r}, not a number from 1 on")
+        raise ConfigError(f"{source}: backup_keep of {name} is {keep!r}, not a number from 1 on")
+    private = data.get("private_address", "")
+    if private != "" and not _is_private(private):
+        raise ConfigError(
+            f"{source}: private_address of {name} is {private!r}, not an IPv4 address of its own"
+        )
     root = data.get("root", "/srv/herald")
     if not isinstance(root, str) or not ROOT.fullmatch(root):
-        raise ConfigError(f"{path}: root of {name} is {root!r}, not an absolute path on the server")
+        raise ConfigError(
+            f"{source}: root of {name} is {root!r}, not an absolute path on the server"
+        )
     return Host(
         name=name,
-        environment=environment,
+        environment=data.get("environment", ""),
         address=data.get("ssh_hostname", name),
         port=int(data.get("ssh_port", 22)),
         user=data.get("ssh_user", "deploy"),
@@ -165,4 +240,5 @@ def _host(path: Path, environment: str, entry: object, common: Mapping[str, Any]
         root=root,
         settings={key: str(value) for key, value in data.get("settings", {}).items()},
         data=data,
+        private_address=private,
     )

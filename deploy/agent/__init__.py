@@ -6,6 +6,7 @@ It writes down what it is about to do before it does it; whatever finds the jour
 undoes it, or finishes it once it is past the point of commitment.
 
 host/     the server: folders, files, locks, engine, a release as it lies there; it imports no other
-cutover/  one release in place of another, or undone; it imports host/ alone
-data/     backups, put in place too; it imports host/ alone
+copies/   the stores' copies on three servers, as one of these sees them; it imports host/ alone
+cutover/  one release in place of another, or undone; it imports host/ and copies/
+data/     backups, put in place too; it imports host/ and copies/
 """

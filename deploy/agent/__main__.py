@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from deploy.agent import verbs
-from deploy.agent.host.layout import AgentError, Layout
+from deploy.agent import member, verbs
+from deploy.agent.host.errors import AgentError
+from deploy.agent.host.layout import Layout
 
 Verb = Callable[[Layout, argparse.Namespace], int]
 
@@ -17,11 +18,13 @@ VERBS: dict[str, tuple[Verb, tuple[str, ...]]] = {
     "begin": (verbs.begin, ("name", "--run")),
     "cut-over": (verbs.cut_over, ("name", "--run")),
     "follow": (verbs.follow, ("--run",)),
-    "recover": (verbs.recover, ()),
-    "lock": (verbs.acquire, ("--token", "--reason", "--seconds")),
-    "unlock": (verbs.release, ("--token",)),
+    "recover": (verbs.recover, ("--once",)),
+    "lock": (verbs.take_lock, ("--token", "--reason", "--seconds")),
+    "unlock": (verbs.give_lock_back, ("--token",)),
     "secrets": (verbs.secrets, ()),
     "status": (verbs.show, ("--project",)),
+    "look": (member.look, ("--own", "--others")),
+    "whole": (member.whole, ("--seconds", "--away")),
     "tag": (verbs.tag, ("name",)),
     "drift": (verbs.differences, ()),
     "backup": (verbs.save, ("--wait", "--dry")),
@@ -33,10 +36,14 @@ KINDS: dict[str, dict[str, object]] = {
     "--run": {"default": "by-hand", "help": "names this run, for following it"},
     "--release": {"default": "", "help": "a release that has not run yet"},
     "--wait": {"action": "store_true", "help": "wait until no cut-over is under way"},
+    "--once": {"action": "store_true", "help": "do not try again where it fails"},
     "--dry": {"action": "store_true", "help": "say what would be done, change nothing"},
     "--token": {"default": "", "help": "tells one holder of the lock from another"},
     "--reason": {"default": "deploy", "help": "why the lock is taken"},
-    "--seconds": {"type": float, "help": "how long the lock lasts without being renewed"},
+    "--seconds": {"type": float, "help": "how long the lock lasts, or is waited"},
+    "--own": {"required": True, "help": "this server's private address"},
+    "--others": {"default": "", "help": "those of the others, with commas between"},
+    "--away": {"default": "", "help": "private addresses of servers that are known to be gone"},
     "--project": {"required": True, "help": "the Compose project"},
 }
 
@@ -67,4 +74,4 @@ def main() -> int:
 
 def stop(_signal: int, _frame: FrameType | None) -> None:
     """Turn SIGTERM into an error, so that what is under way is undone."""
-    raise AgentError("it was told to stop (SIGTERM)")
+    raise AgentError("it was told to stop (SIGTERM)", verbs.STOPPED)

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from deploy.agent.host import docker
+from deploy.agent.host.errors import AgentError
 from deploy.agent.host.images import own_tag, tags
-from deploy.agent.host.layout import AgentError, Layout
+from deploy.agent.host.layout import Layout
 from deploy.agent.host.release import Release, missing_images, missing_secrets
 
 
@@ -27,14 +28,16 @@ def differences(layout: Layout) -> Iterator[str]:
     there = docker.containers(release.project)
     wanted = release.stack.hashes()
     for name, service in release.services.items():
-        found = [one for one in there if one.service == name]
-        if len(found) != service["replicas"]:
-            yield f"{name}: {len(found)} containers, {service['replicas']} are wanted"
-        for one in found:
-            yield from (f"{name}: {what}" for what in of_container(one, wanted[name], service))
-    for one in there:
-        if one.service not in release.services:
-            yield f"{one.name}: the release has no such service"
+        containers = [container for container in there if container.service == name]
+        if len(containers) != service["replicas"]:
+            yield f"{name}: {len(containers)} containers, {service['replicas']} are wanted"
+        for container in containers:
+            yield from (
+                f"{name}: {what}" for what in of_container(container, wanted[name], service)
+            )
+    for container in there:
+        if container.service not in release.services:
+            yield f"{container.name}: the release has no such service"
 
 
 def retagged(release: Release) -> Iterator[str]:
@@ -48,13 +51,15 @@ def retagged(release: Release) -> Iterator[str]:
             yield f"{name}: {tag} is another image"
 
 
-def of_container(one: docker.Container, wanted: str, service: dict[str, object]) -> Iterator[str]:
+def of_container(
+    container: docker.Container, wanted: str, service: dict[str, object]
+) -> Iterator[str]:
     """Yield what is different about one container."""
-    if not one.running:
-        yield f"{one.name} is {one.status}"
-    elif one.health == "unhealthy":
-        yield f"{one.name} is unhealthy"
-    if one.image != service["image"]:
-        yield f"{one.name} runs another image"
-    if one.config_hash != wanted:
-        yield f"{one.name} has another configuration"
+    if not container.running:
+        yield f"{container.name} is {container.status}"
+    elif container.health == "unhealthy":
+        yield f"{container.name} is unhealthy"
+    if container.image != service["image"]:
+        yield f"{container.name} runs another image"
+    if container.config_hash != wanted:
+        yield f"{container.name} has another configuration"

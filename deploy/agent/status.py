@@ -4,42 +4,45 @@ import shutil
 import time
 from pathlib import Path
 
+from deploy.agent.copies.copies import Copies
 from deploy.agent.cutover.journal import Journal
 from deploy.agent.data import backup
 from deploy.agent.host import docker, lock
-from deploy.agent.host.layout import AgentError, Json, Layout, read_json
-from deploy.agent.host.release import Release, changed
+from deploy.agent.host.errors import AgentError
+from deploy.agent.host.layout import Json, Layout
+from deploy.agent.host.release import Release, changed, facts_of
 
 
 def status(layout: Layout, project: str) -> Json:
     """Return what is here: releases, containers, lock, space, and whether all is as released."""
     current, previous = layout.linked("current"), layout.linked("previous")
-    journal = Journal.load(layout.journal)
-    found = lock.holder(layout)
+    unfinished = _unfinished(layout)
+    held = lock.holder(layout)
     return {
         "current": current.name if current else None,
         "previous": previous.name if previous else None,
         "content": _content(layout),
-        "as_released": _as_released(layout) if current and not journal else [],
+        "as_released": _as_released(layout) if current and not unfinished else [],
         "releases": [_release(path) for path in layout.kept()],
         "backups": [path.name for path in backup.kept(layout)],
         "containers": [
             {
-                "service": one.service,
-                "name": one.name,
-                "status": one.status,
-                "health": one.health,
-                "started": one.started,
-                "image": one.image,
+                "service": container.service,
+                "name": container.name,
+                "status": container.status,
+                "health": container.health,
+                "started": container.started,
+                "image": container.image,
             }
-            for one in docker.containers(project)
+            for container in docker.containers(project)
         ],
-        "images": docker.run("docker", "images", "-aq", "--no-trunc").split(),
-        "lock": lock.describe(found) if found else None,
-        "unfinished": f"{journal.release} at '{journal.step}'" if journal else None,
+        "images": docker.images(),
+        "lock": lock.describe(held) if held else None,
+        "unfinished": unfinished,
         "busy": lock.busy(layout),
         "free_bytes": free_bytes(layout),
         "time": time.time(),
+        **_copies(current),
     }
 
 
@@ -51,10 +54,28 @@ def free_bytes(layout: Layout) -> int:
     return min(shutil.disk_usage(place).free for place in places if Path(place).is_dir())
 
 
+def _copies(current: Path | None) -> Json:
+    """Return which stores this server leads, whether it backs up, and what lacks of the copies."""
+    try:
+        copies = Copies.of(Release.load(current)) if current else None
+    except AgentError:
+        copies = None
+    if copies is None:
+        return {}
+    return {"leads": copies.leads(), "lacking": copies.lacking(), "saves": copies.saves()}
+
+
+def _unfinished(layout: Layout) -> str | None:
+    try:
+        journal = Journal.load(layout.journal)
+    except AgentError as error:
+        return str(error)
+    return f"{journal.release} at '{journal.step}'" if journal else None
+
+
 def _content(layout: Layout) -> str | None:
     current = layout.linked("current")
-    facts = read_json(current / "release.json") if current else None
-    return facts["content"] if facts else None
+    return facts_of(current).get("content") if current else None
 
 
 def _as_released(layout: Layout) -> list[str]:
@@ -68,5 +89,5 @@ def _as_released(layout: Layout) -> list[str]:
 
 
 def _release(path: Path) -> Json:
-    facts = read_json(path / "release.json") or {}
-    return {name: facts.get(name) for name in ("name", "sha", "created", "who")}
+    facts = facts_of(path)
+    return {"name": path.name, **{name: facts.get(name) for name in ("sha", "created", "who")}}

@@ -3,19 +3,27 @@
 import argparse
 import json
 import os
+import signal
 import sys
+import time
 from collections.abc import Callable
 
 from deploy.agent import drift, status
-from deploy.agent.cutover import cut_over as cutting
+from deploy.agent.copies.copies import Copies
 from deploy.agent.cutover import settle
 from deploy.agent.data import backup, restore
 from deploy.agent.host import detached, images, lock, secret_store
 from deploy.agent.host.audit import Audit
-from deploy.agent.host.layout import AgentError, Layout
+from deploy.agent.host.errors import AgentError
+from deploy.agent.host.layout import Layout
 from deploy.agent.host.release import Release
 
 DIFFERENT = 2
+STOPPED = 128 + signal.SIGTERM
+FINAL = {os.EX_DATAERR, os.EX_USAGE, STOPPED}
+"""The exit codes of what is the same however often it is tried."""
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+RECOVERS_WITHIN = 3600.0
 
 
 def begin(layout: Layout, options: argparse.Namespace) -> int:
@@ -60,7 +68,7 @@ def cut_over(layout: Layout, options: argparse.Namespace) -> int:
         def save_data(release: Release) -> None:
             backup.backup(layout, release, audit)
 
-        return cutting.cut_over(layout, options.name, options.who, save_data)
+        return settle.change_to(layout, options.name, options.who, save_data)
 
     return noted(layout, options, work)
 
@@ -71,23 +79,39 @@ def follow(layout: Layout, options: argparse.Namespace) -> int:
 
 
 def recover(layout: Layout, options: argparse.Namespace) -> int:
-    """Undo or finish a cut-over that died, or do a restore again that did."""
-    finish_restore(layout, options.who)
-    return settle.recover(layout, options.who)
+    """Undo or finish a cut-over that died, or do a restore again that did; until that works.
+
+    After a boot nobody else would try again. What no time mends ends it, and so does an hour.
+    """
+    audit, pause, said = Audit(layout.audit, options.who), FIRST_PAUSE, ""
+    deadline = time.monotonic() + RECOVERS_WITHIN
+    while True:
+        try:
+            finish_restore(layout, options.who)
+            return settle.recover(layout, options.who)
+        except (AgentError, OSError) as error:
+            failure = as_failure(error)
+            if options.once or failure.code in FINAL or time.monotonic() > deadline:
+                raise
+        if str(failure) != said:
+            said = str(failure)
+            audit.note("recover", f"{said}; trying again until it works", reason=said)
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def acquire(layout: Layout, options: argparse.Namespace) -> int:
+def take_lock(layout: Layout, options: argparse.Namespace) -> int:
     """Take the lock, or renew it."""
     layout.prepare()
-    lock.acquire(layout, options.token, options.who, options.reason, options.seconds)
+    lock.take(layout, options.token, options.who, options.reason, options.seconds)
     return os.EX_OK
 
 
-def release(layout: Layout, options: argparse.Namespace) -> int:
+def give_lock_back(layout: Layout, options: argparse.Namespace) -> int:
     """Give the lock back."""
-    found = lock.release(layout, options.token)
+    held = lock.give_back(layout, options.token)
     if not options.token:
-        print(f"the lock of {lock.describe(found)} is gone" if found else "there was no lock")
+        print(f"the lock of {lock.describe(held)} is gone" if held else "there was no lock")
     return os.EX_OK
 
 
@@ -106,19 +130,19 @@ def show(layout: Layout, options: argparse.Namespace) -> int:
 
 def tag(layout: Layout, options: argparse.Namespace) -> int:
     """Make sure that the images of a release are here, and name them as ours."""
-    found = Release.load(layout.releases / options.name)
-    cutting.check(found, layout)
-    for name, one in found.services.items():
-        images.tag(found.project, name, one["image"])
+    loaded = Release.load(layout.releases / options.name)
+    settle.check(loaded, layout)
+    for name, service in loaded.services.items():
+        images.tag(loaded.project, name, service["image"])
     return os.EX_OK
 
 
 def differences(layout: Layout, _options: argparse.Namespace) -> int:
     """Print what is not as it should be; exit with 2 where there is something."""
-    found = list(drift.differences(layout))
-    for line in found:
+    lines = list(drift.differences(layout))
+    for line in lines:
         print(line)
-    return DIFFERENT if found else os.EX_OK
+    return DIFFERENT if lines else os.EX_OK
 
 
 def put_back(layout: Layout, options: argparse.Namespace) -> int:
@@ -135,7 +159,12 @@ def save(layout: Layout, options: argparse.Namespace) -> int:
     audit = Audit(layout.audit, options.who)
     try:
         with lock.flock(layout, lock.CUT_OVER, wait=options.wait):
-            backup.backup(layout, running(layout), audit)
+            release = running(layout)
+            copies = Copies.of(release)
+            if copies and not copies.saves():
+                print("another server leads, and backs up")
+            else:
+                backup.backup(layout, release, audit)
     except AgentError as error:
         audit.note("failed", reason=f"backup: {error}")
         raise
@@ -156,8 +185,9 @@ def put_in_place(layout: Layout, options: argparse.Namespace) -> int:
     """Put the data of a backup in place of today's, or as the first that a release has."""
     audit = Audit(layout.audit, options.who)
     with lock.flock(layout, lock.CUT_OVER, wait=False):
+        # A cut-over that died may have left two containers of one store; only one of them may run.
+        settle.recover_unfinished(layout, options.who)
         if options.release:
-            settle.recover_unfinished(layout, options.who)
             release = Release.load(layout.release(options.release))
             restore.seed(layout, release, options.name, audit)
         else:
@@ -170,7 +200,7 @@ def would_put_back(layout: Layout, options: argparse.Namespace) -> int:
     folder = restore.checked(layout, options.name)
     release = running(layout)
     restore.fits(release, folder)
-    stopped = " and ".join(one.service for one in restore.writers(release)) or "nothing"
+    stopped = " and ".join(container.service for container in restore.writers(release)) or "nothing"
     print(f"would stop {stopped}, back up today's data, put backup {folder.name} in its place")
     return os.EX_OK
 

@@ -1,5 +1,5 @@
 """The production hosts; the name is what `make deploy host=…` takes."""
 
 hosts = [
-    ("production", {"ssh_hostname": "production.example.org"}),
+    ("production-1", {"ssh_hostname": "production.example.org"}),
 ]

@@ -1,5 +1,5 @@
 """The staging hosts; the name is what `make deploy host=…` takes."""
 
 hosts = [
-    ("staging", {"ssh_hostname": "staging.example.org"}),
+    ("staging-1", {"ssh_hostname": "staging.example.org"}),
 ]

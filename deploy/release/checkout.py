@@ -55,9 +55,9 @@ def commit(root: Path = ROOT) -> str:
     Raises:
         DataError: This is no repository, or something in it is not committed.
     """
-    told = git(root, "status", "--porcelain")
-    if told:
-        changes = told.splitlines()
+    status = git(root, "status", "--porcelain")
+    if status:
+        changes = status.splitlines()
         names = ", ".join(line[3:] for line in changes[:SHOWN])
         more = f" and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
         raise DataError(f"the checkout is dirty ({names}{more}); commit or stash it, then deploy")
@@ -75,4 +75,4 @@ def git(root: Path, *arguments: str) -> str:
     )
     if result.returncode:
         raise DataError(f"git {arguments[0]} failed: {result.stderr.strip()}")
-    return result.stdout.strip()
+    return result.stdout.rstrip()  # a line of its status may begin with a blank

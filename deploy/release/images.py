@@ -7,21 +7,21 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deploy import commands
+from deploy.agent.host.images import builder
 from deploy.errors import UnavailableError
-from deploy.release import registry
+from deploy.release import archive, registry
 from deploy.release.engine import docker
-from deploy.remote import Remote, pump
+from deploy.ssh import commands
+from deploy.ssh.link import Link, Say, pump
 from infra.stack import Plan
-from infra.stack.compose.documents import compose_files
+from infra.stack.compose.builds import server_builds
 
-Say = Callable[[str], None]
 Build = dict[str, Any]
 """Compose's words for how an image is built: context, dockerfile in it, perhaps target."""
 PROGRESS_SECONDS = 2.0
@@ -32,13 +32,7 @@ RESERVE = 500_000_000
 
 def builds(plan: Plan) -> dict[str, Build]:
     """Return how the image of each service of prod is built, infrastructure too."""
-    files = compose_files(plan)
-    return {
-        name: service["build"]
-        for overlay in ("dev", "tests")
-        for name, service in files[overlay]["services"].items()
-        if "build" in service and name in files["prod"]["services"]
-    }
+    return server_builds(plan)
 
 
 class Images:
@@ -73,53 +67,53 @@ def build(plan: Plan, root: Path, say: Say, *, verbose: bool) -> dict[str, str]:
     Raises:
         UnavailableError: Docker does not answer here, or a build failed.
     """
+    built, there = builds(plan), local_ids()
     names = {
-        name: f"{plan.project}/{name}:src-{source(root, one)}" for name, one in builds(plan).items()
+        name: f"{plan.project}/{name}:src-{source(root, how, there)}" for name, how in built.items()
     }
-    missing = {name: tag for name, tag in names.items() if local_id(tag) is None}
-    if missing:
+    if missing := {name: tag for name, tag in names.items() if tag not in there}:
         say(f"building {', '.join(missing)}")
-        services = {name: service(root, builds(plan)[name], tag) for name, tag in missing.items()}
-        file = json.dumps({"name": f"{plan.project}-release", "services": services})
+        services = {name: service(root, built[name], tag) for name, tag in missing.items()}
+        file = json.dumps({"name": builder(plan.project), "services": services})
         command = ("docker", "compose", "-f", "-", "--progress", "plain", "build")
         result = docker(command, file.encode(), verbose=verbose)
         if result.returncode:
             words = (result.stdout or b"").decode(errors="replace").strip().splitlines()
             raise UnavailableError("the build failed:\n" + "\n".join(words[-15:]))
-    found = {name: local_id(tag) for name, tag in names.items()}
-    return {name: one for name, one in found.items() if one is not None}
+        there = local_ids()
+    return {name: there[tag] for name, tag in names.items() if tag in there}
 
 
-def service(root: Path, one: Build, tag: str) -> dict[str, object]:
+def service(root: Path, how: Build, tag: str) -> dict[str, object]:
     """Return the Compose service that builds one image."""
-    return {"image": tag, "build": {**one, "context": str(root / one["context"])}}
+    return {"image": tag, "build": {**how, "context": str(root / how["context"])}}
 
 
-def source(root: Path, one: Build) -> str:
+def source(root: Path, how: Build, there: Mapping[str, str]) -> str:
     """Return a digest of everything that an image is made from: sources, target, base images."""
-    digest = hashlib.sha256(one.get("target", "").encode())
-    dockerfile = root / one["context"] / one["dockerfile"]
-    context = (root / one["context"]).relative_to(root)
+    digest = hashlib.sha256(how.get("target", "").encode())
+    dockerfile = root / how["context"] / how["dockerfile"]
+    context = (root / how["context"]).relative_to(root)
     if context == Path():
-        sources = f"services/{one['args']['SERVICE']}"
-        folders = ["shared", sources, one["dockerfile"], ".dockerignore"]
+        sources = f"services/{how['args']['SERVICE']}"
+        folders = ["shared", sources, how["dockerfile"], ".dockerignore"]
     else:
         folders = [str(context)]
-    listing = ("git", "ls-files", "-s", "--", *folders)
-    told = subprocess.run(listing, cwd=root, capture_output=True, check=True).stdout
-    digest.update(told)
+    command = ("git", "ls-files", "-s", "--", *folders)
+    digest.update(subprocess.run(command, cwd=root, capture_output=True, check=True).stdout)
     for line in dockerfile.read_text(encoding="utf-8").splitlines():
         words = line.split()
         if words[:1] == ["FROM"]:
-            digest.update((local_id(words[1]) or words[1]).encode())
+            digest.update(there.get(words[1], words[1]).encode())
     return digest.hexdigest()[:12]
 
 
-def local_id(name: str) -> str | None:
-    """Return the id of an image on this machine; None where it is not here."""
-    command = ("docker", "image", "inspect", "--format", "{{.Id}}", name)
-    result = docker(command, b"", verbose=False)
-    return result.stdout.decode().strip() if result.returncode == 0 else None
+def local_ids() -> dict[str, str]:
+    """Return the id of each image on this machine by its name and tag."""
+    form = "{{.Repository}}:{{.Tag}}\t{{.ID}}"
+    listing = docker(("docker", "image", "ls", "--no-trunc", "--format", form), b"", verbose=False)
+    lines = listing.stdout.decode().splitlines() if listing.returncode == 0 else []
+    return dict(line.split("\t") for line in lines if "\t" in line)
 
 
 def sizes(images: Iterable[str]) -> int:
@@ -131,7 +125,7 @@ def sizes(images: Iterable[str]) -> int:
 def lacking(images: Mapping[str, str], there: Iterable[str]) -> dict[str, str]:
     """Return the images that a host does not have."""
     have = set(there)
-    return {name: one for name, one in images.items() if one not in have}
+    return {name: image for name, image in images.items() if image not in have}
 
 
 def check_space(missing: Mapping[str, str], free: int) -> None:
@@ -158,49 +152,36 @@ def check_sendable() -> None:
         raise UnavailableError("zstd is missing on this machine; images are sent with it")
 
 
-def send(remote: Remote, project: str, missing: Mapping[str, str], say: Say) -> None:
+def send(link: Link, project: str, missing: Mapping[str, str], say: Say) -> None:
     """Bring images to a host: by way of the registry where there is one, else over SSH.
 
     Raises:
         DeployError: It failed on either side.
     """
     if given := registry.address():
-        registry.deliver(given, remote, project, missing, say)
+        registry.deliver(given, link, project, missing, say)
     else:
-        send_over_ssh(remote, missing, say)
+        send_over_ssh(link, missing, say)
 
 
-def send_over_ssh(remote: Remote, missing: Mapping[str, str], say: Say) -> None:
-    """Send images over SSH; the host's engine names them by their ids, which are checked later.
+def send_over_ssh(link: Link, missing: Mapping[str, str], say: Say) -> None:
+    """Send what a host lacks of images over SSH; their ids are checked later.
 
     Raises:
         UnavailableError: It failed on either side.
     """
-    save = subprocess.Popen(
-        commands.save_images(sorted(set(missing.values()))), stdout=subprocess.PIPE
-    )
-    shrink = subprocess.Popen(commands.compress(), stdin=save.stdout, stdout=subprocess.PIPE)
-    load = remote.receive(commands.load_images(remote.host))
-    began = told = time.monotonic()
+    known = archive.layers_of_images(link.run(commands.as_root(link.host, archive.KNOWN_LAYERS)))
+    began = spoke = time.monotonic()
 
     def progress(total: int) -> None:
-        nonlocal told
-        if time.monotonic() - told >= PROGRESS_SECONDS:
-            told = time.monotonic()
-            rate = total / 1e6 / (told - began)
+        nonlocal spoke
+        if time.monotonic() - spoke >= PROGRESS_SECONDS:
+            spoke = time.monotonic()
+            rate = total / 1e6 / (spoke - began)
             say(f"  {total // 1_000_000} MB sent ({rate:.0f} MB/s)")
 
-    if save.stdout is None or shrink.stdout is None or load.stdin is None:
-        raise AssertionError("pipes were asked for")
-    save.stdout.close()
-    with contextlib.suppress(BrokenPipeError):  # the host's side says why
-        pump(shrink.stdout, load.stdin, progress)
-    load.stdin = None
-    _, words = load.communicate()
-    for process in (shrink, save):
-        process.terminate() if load.returncode else None
-        process.wait()
-    if load.returncode:
-        raise remote.failure(load.returncode, words.decode(errors="replace"))
-    if save.returncode or shrink.returncode:
-        raise UnavailableError("docker image save failed on this machine")
+    with archive.compressed(sorted(set(missing.values())), known) as stream:
+        load = link.start(commands.load_images(link.host))
+        with contextlib.suppress(OSError):  # the host's side says why
+            pump(stream, load.input, progress)
+        load.finish()

@@ -10,15 +10,14 @@ import os
 import re
 import shlex
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from deploy import commands
 from deploy.agent.host.images import own_tag
 from deploy.errors import ConfigError, UnavailableError
 from deploy.release.engine import docker
-from deploy.remote import Remote
+from deploy.ssh import commands
+from deploy.ssh.link import Link, Say
 
-Say = Callable[[str], None]
 # https://github.com/distribution/reference/blob/main/reference.go
 ADDRESS = re.compile(r"[A-Za-z0-9.-]+(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
 PUSHING = threading.Lock()
@@ -39,9 +38,7 @@ def address() -> str:
     return given
 
 
-def deliver(
-    registry: str, remote: Remote, project: str, missing: Mapping[str, str], say: Say
-) -> None:
+def deliver(registry: str, link: Link, project: str, missing: Mapping[str, str], say: Say) -> None:
     """Push images, and have a host pull them.
 
     Raises:
@@ -51,7 +48,7 @@ def deliver(
         with PUSHING:
             reference = push(registry, service, image)
         say(f"  {service}: pulling {reference}")
-        remote.run(pull(remote, project, service, reference, image))
+        link.run(pull(link, project, service, reference, image))
 
 
 def push(registry: str, service: str, image: str) -> str:
@@ -64,25 +61,25 @@ def push(registry: str, service: str, image: str) -> str:
     try:
         succeed(name, "image", "tag", image, name)
         succeed(name, "image", "push", "--quiet", name)
-        told = succeed(name, "image", "inspect", "--format", "{{json .RepoDigests}}", name)
+        listing = succeed(name, "image", "inspect", "--format", "{{json .RepoDigests}}", name)
     finally:
         # This machine keeps the image under its own name.
         docker(("docker", "image", "rm", name), b"", verbose=False)
-    digests: list[str] = json.loads(told)
-    return next(one for one in digests if one.startswith(f"{registry}/{service}@"))
+    digests: list[str] = json.loads(listing)
+    return next(digest for digest in digests if digest.startswith(f"{registry}/{service}@"))
 
 
 def succeed(name: str, *words: str) -> str:
     """Return what a command of Docker's says that has to do with pushing an image."""
     result = docker(("docker", *words), b"", verbose=False)
-    told = result.stdout.decode(errors="replace").strip()
+    output = result.stdout.decode(errors="replace").strip()
     if result.returncode:
-        why = (told.splitlines() or ["Docker gave no reason"])[-1]
+        why = (output.splitlines() or ["Docker gave no reason"])[-1]
         raise UnavailableError(f"{name} cannot be pushed: {why}")
-    return told
+    return output
 
 
-def pull(remote: Remote, project: str, service: str, reference: str, image: str) -> str:
+def pull(link: Link, project: str, service: str, reference: str, image: str) -> str:
     """Return shell text that pulls an image by digest, checks its id and names it as ours.
 
     The registry's name goes again: it would keep the image when its release is cleared away.
@@ -91,7 +88,7 @@ def pull(remote: Remote, project: str, service: str, reference: str, image: str)
     ask = f"docker image inspect --format '{{{{.Id}}}}' {shlex.quote(reference)}"
     wrong = f"{reference} is not the image that was built here"
     return commands.as_root(
-        remote.host,
+        link.host,
         f"set -e; docker image pull --quiet {shlex.quote(reference)} >/dev/null; "
         f'[ "$({ask})" = {shlex.quote(image)} ] || '
         f"{{ docker image rm {shlex.quote(reference)} >/dev/null; "

@@ -24,40 +24,37 @@ asyncio.run(main())
 """
 
 
-def forget(service: str) -> list[str]:
+def undo(service: str) -> list[str]:
     """Return the command of a subscriber that undoes one event and prints how often it counted.
 
     The event's id is added.
     """
-    return ["python", "-m", f"{service}.forget"]
+    return ["python", "-m", f"{service}.undo"]
 
 
 def url_of_redis(plan: Plan, service: str) -> Variable | None:
-    """Return the variable from which a service knows where Redis is; None where it has none."""
-    names = {part.name for part in plan.infrastructure if part.type == "redis"}
-    return next(
-        (
-            one
-            for one in plan.service(service).env
-            if one.reference and one.reference.attribute == "url" and one.reference.target in names
-        ),
-        None,
-    )
+    """Return the variable that has the address of our own Redis; None where it has none."""
+    names = {part.name for part in plan.stores("prod") if part.type == "redis"}
+    for variable in plan.service(service).env:
+        reference = variable.reference
+        if reference and reference.attribute == "url" and reference.target in names:
+            return variable
+    return None
 
 
-def smoke(plan: Plan, forgetful: Collection[str]) -> dict[str, Any] | None:
+def smoke(plan: Plan, undoing: Collection[str]) -> dict[str, Any] | None:
     """Return what the agent needs for the smoke test; None where the stack has no such event.
 
     Args:
         plan: The stack.
-        forgetful: The services that can undo an event. What the others do with one stays; of them
+        undoing: The services that can undo an event. What the others do with one stays; of them
             it is seen only that they have consumed it.
     """
-    event = next((one for one in plan.events if one.name == EVENT), None)
+    event = next((event for event in plan.events if event.name == EVENT), None)
     if event is None or not event.subscribers:
         return None
     # The service that publishes and nothing else: the one whose events come from outside.
-    publishers = [one for one in event.publishers if one not in event.subscribers]
+    publishers = [service for service in event.publishers if service not in event.subscribers]
     url = url_of_redis(plan, publishers[0]) if publishers else None
     if url is None or url.reference is None:
         return None
@@ -67,5 +64,5 @@ def smoke(plan: Plan, forgetful: Collection[str]) -> dict[str, Any] | None:
         "stream": event.name,
         "redis": url.reference.target,
         "code": CODE.replace("@URL@", url.name),
-        "forget": {name: forget(name) for name in event.subscribers if name in forgetful},
+        "undo": {name: undo(name) for name in event.subscribers if name in undoing},
     }

@@ -56,15 +56,15 @@ def load(environment: str) -> dict[str, str]:
             f"{path} is not encrypted for the key in {key_file()}; have somebody who can read it "
             f"add {identity().to_public()} to {folder() / 'recipients.txt'} and set a secret"
         ) from None
-    found: dict[str, str] = json.loads(plain)
-    return found
+    values: dict[str, str] = json.loads(plain)
+    return values
 
 
-def save(environment: str, found: dict[str, str]) -> Path:
+def save(environment: str, values: dict[str, str]) -> Path:
     """Encrypt an environment's secrets for every recipient; return the file."""
     path = encrypted(environment)
     path.parent.mkdir(parents=True, exist_ok=True)
-    sealed = pyrage.encrypt(json.dumps(found, sort_keys=True).encode(), recipients())
+    sealed = pyrage.encrypt(json.dumps(values, sort_keys=True).encode(), recipients())
     new = path.with_suffix(".new")
     new.write_bytes(sealed)
     new.replace(path)
@@ -116,18 +116,18 @@ def ensure_key() -> bool:
     return True
 
 
-def fill(plan: Plan, found: dict[str, str]) -> dict[str, str]:
+def fill(plan: Plan, values: dict[str, str]) -> dict[str, str]:
     """Return the secrets with the generated ones that were missing."""
-    made = contents(plan, found)
-    stored = {one.name for one in secret_files(plan) if one.origin != "derived"}
-    filled = found | {name: text for name, text in made.items() if name in stored}
-    return filled | {KEY: found.get(KEY) or secrets.token_urlsafe(24)}
+    made = contents(plan, values)
+    stored = {secret.name for secret in secret_files(plan) if secret.origin != "derived"}
+    filled = values | {name: text for name, text in made.items() if name in stored}
+    return filled | {KEY: values.get(KEY) or secrets.token_urlsafe(24)}
 
 
-def missing(plan: Plan, found: dict[str, str]) -> list[str]:
+def missing(plan: Plan, values: dict[str, str]) -> list[str]:
     """Return the secrets that are not there and cannot be derived."""
-    wanted = [one.name for one in secret_files(plan) if one.origin != "derived"]
-    return [name for name in [*wanted, KEY] if not found.get(name, "").strip()]
+    wanted = [secret.name for secret in secret_files(plan) if secret.origin != "derived"]
+    return [name for name in [*wanted, KEY] if not values.get(name, "").strip()]
 
 
 def complete(plan: Plan, environment: str) -> tuple[dict[str, str], str]:
@@ -136,24 +136,24 @@ def complete(plan: Plan, environment: str) -> tuple[dict[str, str], str]:
     Raises:
         ConfigError: One is missing.
     """
-    found = load(environment)
-    if lacking := missing(plan, found):
+    values = load(environment)
+    if lacking := missing(plan, values):
         raise ConfigError(
             f"{environment} lacks {' and '.join(lacking)}; set it with: "
             f"make secrets env={environment} set={lacking[0]}"
         )
-    return contents(plan, found), found[KEY]
+    return contents(plan, values), values[KEY]
 
 
-def put(plan: Plan, found: dict[str, str], name: str, text: str) -> dict[str, str]:
+def put(plan: Plan, values: dict[str, str], name: str, text: str) -> dict[str, str]:
     """Return the secrets with one set.
 
     Raises:
         UsageError: The stack has no such secret, or the text is empty.
     """
-    names = [one.name for one in secret_files(plan) if one.origin != "derived"]
+    names = [secret.name for secret in secret_files(plan) if secret.origin != "derived"]
     if name not in names:
         raise UsageError(f"no secret is called {name!r}; there are: {', '.join(names)}")
     if not text.strip():
         raise UsageError(f"the value of {name} is empty; it is read from standard input")
-    return found | {name: text.strip()}
+    return values | {name: text.strip()}

@@ -12,7 +12,13 @@ from deploy.errors import ConfigError
 PATH = FIREWALL
 
 
-def program(ports: Iterable[int], ssh: Iterable[int]) -> str:
+STORE_PORTS = (6379, 26379, 5432, 8008, 2379, 2380)
+"""Where copies of Redis and PostgreSQL, and what chooses among them, talk to each other."""
+
+
+def program(
+    ports: Iterable[int], ssh: Iterable[int], own: str = "", members: Iterable[str] = ()
+) -> str:
     """Return the program that closes every port but SSH's and some others, for both IP versions.
 
     Docker's published ports bypass INPUT: DOCKER-USER, which Docker leaves to the administrator,
@@ -22,6 +28,8 @@ def program(ports: Iterable[int], ssh: Iterable[int]) -> str:
     Args:
         ports: TCP ports that are open to the world.
         ssh: Where sshd listens. At boot it cannot be asked, so that it is written down.
+        own: The server's private address, where it is one of several with copies of the stores.
+        members: The private addresses of all of those.
 
     Raises:
         ConfigError: No port of SSH's is known: nobody would ever come in again.
@@ -29,7 +37,28 @@ def program(ports: Iterable[int], ssh: Iterable[int]) -> str:
     if not (known := sorted(set(ssh))):
         raise ConfigError("it is not known on which port sshd listens; nothing is closed")
     wanted = " ".join(str(port) for port in sorted(set(ports)))
-    return PROGRAM.replace("@SSH@", " ".join(map(str, known))).replace("@PORTS@", wanted)
+    text = PROGRAM.replace("@SSH@", " ".join(map(str, known))).replace("@PORTS@", wanted)
+    return text.replace("@STORES@", stores(own, members) if own else "")
+
+
+def stores(own: str, members: Iterable[str]) -> str:
+    """Return the rules that let the members in at the ports of the stores, and own containers."""
+    listed = ",".join(map(str, STORE_PORTS))
+    others = " ".join(sorted({*members} - {own}))
+    return STORES.replace("@OWN@", own).replace("@OTHERS@", others).replace("@LISTED@", listed)
+
+
+STORES = """\
+    if [ "$1" = icmp ]; then
+        stores='-p tcp -m multiport --dports @LISTED@ -j ACCEPT'
+        for member in @OTHERS@; do
+            echo "-A HERALD-INPUT -s $member -d @OWN@ $stores"
+        done
+        for bridge in $inner; do
+            echo "-A HERALD-INPUT -i $bridge -d @OWN@ $stores"
+        done
+    fi
+"""
 
 
 PROGRAM = """\
@@ -63,7 +92,7 @@ rules() { # $1: icmp's name
     for port in $(printf '%s\\n' $ssh @PORTS@ | sort -un); do
         echo "-A HERALD-INPUT -p tcp --dport $port -j ACCEPT"
     done
-    echo '-A HERALD-INPUT -j DROP'
+@STORES@    echo '-A HERALD-INPUT -j DROP'
     known='-m conntrack --ctstate RELATED,ESTABLISHED'
     echo "-A DOCKER-USER -m comment --comment $mark $known -j RETURN"
     for bridge in lo $inner; do

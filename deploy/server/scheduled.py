@@ -82,16 +82,16 @@ def units(root: str, every: str) -> dict[str, str]:
         "recover": f"After=docker.service\nConditionPathExists={root}/agent.pyz\n",
         "backup": f"After=docker.service\nConditionPathExists={root}/current\n",
     }
-    found = {
+    files = {
         f"{UNITS}/herald-{name}.service": UNIT.format(name=name, order=order[name], work=work[name])
         + AT_BOOT
         for name in ("firewall", "recover")
     }
     if every:
         backup = UNIT.format(name="backup", order=order["backup"], work=work["backup"])
-        found[f"{UNITS}/herald-backup.service"] = backup
-        found[f"{UNITS}/herald-backup.timer"] = TIMER.format(every=every)
-    return found
+        files[f"{UNITS}/herald-backup.service"] = backup
+        files[f"{UNITS}/herald-backup.timer"] = TIMER.format(every=every)
+    return files
 
 
 def enabled(path: str) -> bool:

@@ -1,6 +1,7 @@
 """Source text from checked specs."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from infra.codegen.specs.operations import Api
 from infra.places.templates import templates
 
 LINE_LENGTH = 100
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 def schemas(models: Models) -> str:
@@ -77,7 +79,13 @@ def package(summary: str, source: str) -> str:
 
 def _header(summary: str, source: str) -> str:
     rule = f"Written by `make generate-from-spec` from {source}; do not edit."
-    return f'"""{summary}\n\n{rule}\n"""'
+    return f'"""{_doc(summary)}\n\n{rule}\n"""'
+
+
+def _doc(text: str) -> str:
+    """Return a text as it stands in a docstring."""
+    escaped = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    return CONTROL.sub(lambda character: f"\\x{ord(character[0]):02x}", escaped)
 
 
 def _literal(value: Any) -> str:
@@ -89,7 +97,7 @@ def _camel(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_"))
 
 
-_template = templates(Path(__file__).parent / "templates", literal=_literal, camel=_camel)
+_template = templates(Path(__file__).parent / "templates", doc=_doc, literal=_literal, camel=_camel)
 
 
 def _formatted(text: str) -> str:

@@ -1,7 +1,8 @@
 """`make dev-start`, `dev-stop`, `log`: the stack in containers on this machine.
 
 COMPOSE_PROFILES chooses the bot: `tg` runs it against Telegram with the token from .env, `sim`
-against the simulator; without a profile there is no bot.
+against the simulator; without a profile there is no bot. At a terminal `start` stays, and builds a
+service anew when it is saved: Compose's own `develop.watch` cannot copy into read-only containers.
 """
 
 import os
@@ -9,14 +10,21 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from time import monotonic
+
+from dotenv import dotenv_values
+from watchfiles import watch
 
 from infra.dev.environment import ROOT, say
+from infra.dev.saves import changed_services, source_folders
 from infra.stack import InputError, Plan, load_plan
 from infra.stack.compose.addresses import dev_passwords, stand_ins
 
 FILES = ("-f", "infra/compose.base.yml", "-f", "infra/compose.dev.yml")
 COMPOSE = ("docker", "compose", "--project-directory", ".", *FILES)
-WAIT_SECONDS = "300"
+UP = ("up", "--build", "--detach", "--wait", "--wait-timeout", "300")
 USAGE = "usage: python -m infra.dev.compose start | stop | log [SERVICE]"
 
 
@@ -58,10 +66,12 @@ def start(plan: Plan) -> int:
         print(f"herald: {names} must be set in .env for this profile", file=sys.stderr)
         return os.EX_CONFIG
     if not profiles:
-        say(f"no bot without a profile; COMPOSE_PROFILES={'|'.join(known)} make dev-start runs one")
+        bots = sorted(
+            {name for service in plan.services if service.built for name in service.profiles}
+        )
+        say(f"no bot without a profile; COMPOSE_PROFILES={'|'.join(bots)} make dev-start runs one")
     say("building the images and starting the stack")
-    up = ("up", "--build", "--detach", "--wait", "--wait-timeout", WAIT_SECONDS)
-    code = compose(*up, "--remove-orphans", env=variables)
+    code = compose(*UP, "--remove-orphans", env=variables)
     if code:
         say("the stack is not healthy; its last lines:")
         compose("logs", "--tail", "15", env=variables)
@@ -69,13 +79,54 @@ def start(plan: Plan) -> int:
     compose("ps", env=variables)
     for service in plan.running("dev", profiles):
         for port in service.published.get("dev", ()):
-            say(f"{service.name} is at http://{port.host_ip}:{port.published}")
+            url = f"http://{port.host_ip}:{port.published}"
+            say(f"{service.name} is at {url}")
+            if (
+                "dev" in service.console
+                and {**there, **variables}.get("CONSOLE_MODE", "off") != "off"
+            ):
+                say(f"its console is at {url}/console/")
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        follow_saves(
+            [service.name for service in plan.running("dev", profiles) if service.built], variables
+        )
     return os.EX_OK
+
+
+def follow_saves(names: Sequence[str], variables: Mapping[str, str]) -> None:
+    """Build and start a service anew whenever it is saved, until Ctrl-C."""
+    folders = source_folders(ROOT)
+    watching = watch(*folders, raise_interrupt=False, rust_timeout=500, yield_on_timeout=True)
+    env_file = read_env_file()
+    first = next(watching, set())  # from here on no save is missed
+    say("a save builds and starts its service anew; Ctrl-C ends that, and make dev-stop the stack")
+    for changes in chain([first], watching):
+        saved = [Path(path).relative_to(ROOT) for _, path in changes]
+        changed = changed_services(saved, names)
+        which = " and ".join(changed)
+        if env_file != (env_file := read_env_file()):
+            # Compose leaves alone whose variables are the same.
+            changed, which, saved = list(names), "the stack", [Path(".env")]
+        if changed:
+            began = monotonic()
+            up = (*COMPOSE, "--progress", "quiet", *UP, "--no-deps", *changed)
+            env = {**os.environ, **variables}
+            done = subprocess.run(
+                up, cwd=ROOT, env=env, check=False, capture_output=True, text=True
+            )
+            if done.returncode == 0:
+                say(f"{which} runs again after {monotonic() - began:.1f} s: {saved[0].name}")
+            else:
+                say(f"{which} does not run; its last lines:\n{done.stderr.strip()}")
+                compose("logs", "--no-log-prefix", "--tail", "5", *changed, env=variables)
 
 
 def log(plan: Plan, names: Sequence[str]) -> int:
     """Follow the logs of the named services, or of all."""
-    known = [*(part.name for part in plan.infrastructure), *(one.name for one in plan.services)]
+    known = [
+        *(part.name for part in plan.infrastructure),
+        *(service.name for service in plan.services),
+    ]
     for name in names:
         if name not in known:
             print(f"no service is called {name!r}; there are: {', '.join(known)}", file=sys.stderr)
@@ -99,19 +150,18 @@ def missing_variables(plan: Plan, profiles: Sequence[str], given: Mapping[str, s
     """Return the variables that whoever runs the stack has to set and has not."""
     there = {**read_env_file(), **os.environ, **given}
     wanted = [
-        variable.name
+        variable.given_as
         for service in plan.running("dev", profiles)
         for variable in service.env
-        if variable.kind in {"secret", "required"}
+        # Without an address Alertmanager tells nobody, and has its page.
+        if variable.kind in {"secret", "required"} and service.type != "alertmanager"
     ]
     return sorted({name for name in wanted if not there.get(name)})
 
 
 def read_env_file() -> dict[str, str]:
-    """Return the variables of .env, as `NAME=value` lines."""
-    lines = (ROOT / ".env").read_text(encoding="utf-8").splitlines()
-    pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
-    return {name.strip(): value.strip().strip("'\"") for name, value in pairs}
+    """Return the variables of .env, as Compose reads it."""
+    return {name: value or "" for name, value in dotenv_values(ROOT / ".env").items()}
 
 
 def compose(*arguments: str, env: Mapping[str, str]) -> int:

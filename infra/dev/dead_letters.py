@@ -23,19 +23,28 @@ def main() -> int:
     if os.environ.get("REDIS_URL"):
         here = (sys.executable, *TOOL[1:], *arguments)
         return subprocess.run(here, cwd=ROOT, check=False).returncode
+    service, url = inside()
+    command = (*COMPOSE, "exec", "-T", *FROM_INPUT, service, *TOOL, *arguments)
+    return subprocess.run(command, cwd=ROOT, check=False, input=url.encode()).returncode
+
+
+def inside() -> tuple[str, str]:
+    """Return the service in whose container a tool for events runs, and the operator's address.
+
+    Raises:
+        SystemExit: There is none, or services.yml is wrong; the reason is on standard error.
+    """
     try:
         plan = load_plan(ROOT / "services.yml")
     except InputError as error:
         print(error, file=sys.stderr)
-        return error.exit_code
-    inside = runs_the_tool(plan)
-    if inside is None:
+        raise SystemExit(error.exit_code) from None
+    place = runs_the_tool(plan)
+    if place is None:
         print("herald: no service of services.yml has events, so there are none", file=sys.stderr)
-        return os.EX_CONFIG
-    service, redis = inside
-    command = (*COMPOSE, "exec", "-T", *FROM_INPUT, service.name, *TOOL, *arguments)
-    url = password(plan, redis).join(around_password(redis))
-    return subprocess.run(command, cwd=ROOT, check=False, input=url.encode()).returncode
+        raise SystemExit(os.EX_CONFIG)
+    service, redis = place
+    return service.name, password(plan, redis).join(around_password(redis, "dev"))
 
 
 def password(plan: Plan, redis: Infrastructure) -> str:

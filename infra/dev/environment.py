@@ -8,9 +8,12 @@ the disk nor the network.
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,7 +23,7 @@ LOCK = ROOT / "requirements-dev.txt"
 UV_LOCK = ROOT / "requirements-uv.txt"
 PACKAGES = (
     "shared",
-    *sorted(f"services/{found.parent.name}" for found in ROOT.glob("services/*/pyproject.toml")),
+    *sorted(f"services/{file.parent.name}" for file in ROOT.glob("services/*/pyproject.toml")),
 )
 STAMP = VENV / "herald.stamp"
 MINIMUM = (3, 11)
@@ -37,6 +40,10 @@ def main() -> None:
     wanted = fingerprint()
     if STAMP.is_file() and STAMP.read_text() == wanted:
         return
+    faults = list(unlocked(ROOT, PACKAGES))
+    if faults:
+        print(*faults, "herald: run: make pin", sep="\n", file=sys.stderr)
+        sys.exit(os.EX_DATAERR)
     say("setting up .venv (once, and again when a lock file changes)")
     uv = find_uv()
     run(uv, "venv", "--quiet", "--allow-existing", "--python", BASE_PYTHON, str(VENV))
@@ -55,6 +62,47 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
+def unlocked(root: Path, packages: tuple[str, ...]) -> Iterator[str]:
+    """Yield, with its place, each dependency that a lock file lacks or has in another version."""
+    for package in packages:
+        name = f"{package}/pyproject.toml"
+        text = (root / name).read_text(encoding="utf-8")
+        project = tomllib.loads(text)["project"]
+        extras = project.get("optional-dependencies", {}).values()
+        for wanted in (
+            *project.get("dependencies", ()),
+            *(part for extra in extras for part in extra),
+        ):
+            fault = fault_of(wanted, root, package)
+            if fault:
+                before = text[: text.index(f'"{wanted}"')]
+                line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+                yield f"{name}:{line}:{column}: {fault}"
+
+
+def fault_of(wanted: str, root: Path, package: str) -> str:
+    """Return what is wrong with how a requirement is locked; nothing where it is one of ours."""
+    name, _, version = wanted.partition(";")[0].partition("==")
+    name = re.split(r"[\[<>=!~ ]", name)[0]
+    locks = (LOCK.name, *([f"{package}/requirements.txt"] if package != "shared" else []))
+    for lock in locks if name != "shared" else ():
+        file = root / lock
+        pins = re.findall(
+            r"^([\w.-]+)==([^ ]+)", file.read_text() if file.is_file() else "", re.MULTILINE
+        )
+        locked = {normal(pinned): number for pinned, number in pins}
+        if normal(name) not in locked:
+            return f"'{name}' is not in {lock}"
+        if version and locked[normal(name)] != version.strip():
+            return f"'{name}' is {locked[normal(name)]} in {lock}"
+    return ""
+
+
+def normal(name: str) -> str:
+    """Return a package's name as the registry compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def find_uv() -> str:
     """Return the path of the locked uv, fetched with pip into .tools/ where it is missing."""
     target = TOOLS / f"uv-{hashlib.sha256(UV_LOCK.read_bytes()).hexdigest()[:12]}"
@@ -62,9 +110,9 @@ def find_uv() -> str:
     if uv.is_file():
         return str(uv)
     if importlib.util.find_spec("pip") is None:
-        found = shutil.which("uv")
-        if found:
-            return found
+        installed = shutil.which("uv")
+        if installed:
+            return installed
         sys.exit(
             "herald: this Python has neither pip nor uv; install one of them, for example "
             "'apt-get install python3-pip', and run the same command again"

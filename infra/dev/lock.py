@@ -29,10 +29,10 @@ def main() -> None:
         compile_service(f"services/{flags[1]}")
         return
     if flags not in {(), ("--upgrade",)}:
-        sys.exit("usage: make lock [upgrade=1]")
+        sys.exit("usage: make pin [upgrade=1]")
     compile_lock(UV_LOCK.name, "-", *flags, stdin=UV)
     projects = [f"{package}/pyproject.toml" for package in PACKAGES]
-    compile_lock(LOCK.name, *projects, "--group", "dev", *flags)
+    compile_lock(LOCK.name, *projects, "--all-extras", "--group", "dev", *flags)
     for service in SERVICES:
         compile_service(service)
 

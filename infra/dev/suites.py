@@ -1,9 +1,9 @@
 """`make tests`: run the test suites and say which ran, how many tests, and which could not run.
 
 Every folder of tests is a suite: a service's, and each in tests/. Two suites run at a time, and the
-files of one that mostly waits are shared among processes. A suite that needs Docker says so in one
-line where there is none. With CI=true the engine is set up first, on this machine, and a suite that
-cannot run has failed.
+files of one that mostly waits are shared among processes. A suite that needs Docker or a browser
+says so in one line where there is none. With CI=true both are set up first, on this machine, and a
+suite that cannot run has failed.
 """
 
 import argparse
@@ -22,7 +22,12 @@ from time import monotonic
 from infra.dev.environment import ROOT, say
 
 NO_DOCKER = "Docker and Compose do not answer; on Debian, as root: make docker-engine"
+NO_NAMESPACES = "it makes networks of its own; as root: apt-get install iproute2 iptables"
 AT_ONCE = 2
+NO_BROWSER = "there is no chromium; on Debian, as root: apt-get install chromium"
+INSTALL = ("apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "chromium")
+# What a make that a test starts would take for its own.
+OF_MAKE = {"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS"}
 # https://docs.pytest.org/en/stable/reference/exit-codes.html
 FAILED, NO_TESTS = 1, 5
 
@@ -33,22 +38,37 @@ class Needs:
 
     Attributes:
         docker: An engine and Compose.
+        browser: Chromium.
+        service: One of the stack's; without it, in a project that has left it out, there is no
+            such suite: it proves Herald, and Herald runs it.
+        namespaces: Root, and what makes networks of processes.
         processes: Among how many its files are shared; no file may need another.
     """
 
     docker: bool = False
+    browser: bool = False
+    service: str = ""
+    namespaces: bool = False
     processes: int = 1
 
 
 # The longest first, so that what runs at the same time ends at the same time.
 NEEDS = {
-    "deploy": Needs(docker=True, processes=2),
-    "chaos": Needs(),
+    "deploy": Needs(docker=True, service="backend", processes=2),
+    "chaos": Needs(service="backend"),
+    "group": Needs(docker=True, service="backend"),
+    "observability": Needs(service="backend", processes=2),
+    "guide": Needs(docker=True, service="backend"),
+    "scale": Needs(docker=True, service="backend", processes=2),
+    "failover": Needs(namespaces=True),
     "shared": Needs(processes=2),
-    "docker": Needs(docker=True),
+    "console": Needs(browser=True, service="backend", processes=2),
+    "docker": Needs(docker=True, service="backend"),
     "backend": Needs(docker=True),
-    "integration": Needs(docker=True),
-    "e2e": Needs(docker=True),
+    "inbox": Needs(docker=True),
+    "integration": Needs(docker=True, service="backend"),
+    "e2e": Needs(docker=True, service="backend"),
+    "demo": Needs(service="backend"),
 }
 
 
@@ -81,10 +101,13 @@ def find_suites() -> dict[str, Suite]:
     """Return all suites by name, in the order in which they are begun."""
     folders = {path.parent.name: path for path in ROOT.glob("services/*/tests")}
     folders |= {path.parent.name: path.parent for path in ROOT.glob("tests/*/test_*.py")}
-    names = (*NEEDS, *sorted(folders.keys() - NEEDS))
+    there = {path.name for path in ROOT.glob("services/*/")}
+    gone = {name for name, needs in NEEDS.items() if needs.service not in {"", *there}}
+    names = [name for name in (*NEEDS, *sorted(folders.keys() - NEEDS)) if name in folders]
     return {
         name: Suite(name, str(folders[name].relative_to(ROOT)), NEEDS.get(name, Needs()))
         for name in names
+        if name not in gone
     }
 
 
@@ -105,9 +128,14 @@ def main(arguments: Sequence[str]) -> int:
     ci = os.environ.get("CI") == "true"
     if ci and any(suite.needs.docker for suite in suites):
         subprocess.run((sys.executable, "-m", "infra.engine"), cwd=ROOT, check=False)
+    if ci and any(suite.needs.browser for suite in suites) and not shutil.which("chromium"):
+        for step in (("apt-get", "update", "--quiet"), INSTALL):
+            subprocess.run(step, check=False)
     outcomes = run_all(suites, options.chosen)
     if options.chosen:
-        outcomes = [one for one in outcomes if one.passed or one.failed or one.missing]
+        outcomes = [
+            outcome for outcome in outcomes if outcome.passed or outcome.failed or outcome.missing
+        ]
     if not outcomes:
         print(f"k={options.chosen} chooses no test", file=sys.stderr)
         return os.EX_USAGE
@@ -136,14 +164,20 @@ def run_all(suites: Sequence[Suite], chosen: str = "") -> list[Outcome]:
 
 def run(suite: Suite, chosen: str, *, docker: bool, live: bool) -> Outcome:
     """Run one suite with pytest, where it can run; what it prints is kept together."""
-    if suite.needs.docker and not docker:
-        say(f"suite {suite.name} does not run: {NO_DOCKER}")
-        return Outcome(suite, missing=NO_DOCKER)
+    missing = NO_DOCKER if suite.needs.docker and not docker else ""
+    if suite.needs.browser and not shutil.which("chromium"):
+        missing = NO_BROWSER
+    if suite.needs.namespaces and not may_make_namespaces():
+        missing = NO_NAMESPACES
+    if missing:
+        say(f"suite {suite.name} does not run: {missing}")
+        return Outcome(suite, missing=missing)
     say(f"suite {suite.name}")
     began = monotonic()
     with tempfile.TemporaryDirectory(prefix="herald-tests-") as folder:
         results, output = Path(folder, "results.xml"), Path(folder, "output")
-        env = {**os.environ, "TESTCONTAINERS_RYUK_DISABLED": "true"}
+        env = {name: text for name, text in os.environ.items() if name not in OF_MAKE}
+        env["TESTCONTAINERS_RYUK_DISABLED"] = "true"
         with output.open("wb") as file:
             code = subprocess.run(
                 command(suite, chosen, results),
@@ -179,6 +213,11 @@ def count(results: Path) -> tuple[int, int]:
         failed += bad + skipped
         passed += int(suite.get("tests", 0)) - bad - skipped
     return passed, failed
+
+
+def may_make_namespaces() -> bool:
+    """Whether this process may make networks of its own."""
+    return not os.geteuid() and all(shutil.which(program) for program in ("ip", "iptables"))
 
 
 def docker_answers() -> bool:

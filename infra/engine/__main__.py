@@ -12,9 +12,9 @@ from infra.engine import compose, daemon, registry, stand_ins
 from infra.engine.report import SetupError, say, step
 from infra.engine.stand_ins import Recipe
 
-DESCRIPTION = """\
-Leaves a running Docker engine, the Compose plugin, and the images python:3.13-slim, redis:8 and
-postgres:17. What is there already is left alone.
+DESCRIPTION = f"""\
+Leaves a running Docker engine, the Compose plugin, and the images that ours are built from:
+{", ".join(stand_ins.RECIPES)}. What is there already is left alone.
 
 On Debian, as root, a missing engine or plugin is installed from Debian's packages and started;
 without systemd the engine runs detached and logs to /var/log/dockerd.log. The images are pulled;

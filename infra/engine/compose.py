@@ -8,7 +8,7 @@ from infra.engine.report import SetupError, environment
 
 PLUGIN = Path("/usr/local/lib/docker/cli-plugins/docker-compose")
 # Debian 13 is the first release that has Compose v2; its program runs on Debian 12 as it is.
-BORROWED = ("docker-compose", "trixie", "usr/libexec/docker/cli-plugins/docker-compose")
+BORROWED = ("docker-compose", "usr/libexec/docker/cli-plugins/docker-compose")
 
 
 def ensure_compose() -> None:
@@ -25,7 +25,7 @@ def ensure_compose() -> None:
     debian.update()
     version = debian.candidate("docker-compose")
     if version is None or version.startswith("1."):
-        debian.borrow(*BORROWED, PLUGIN)
+        debian.borrow("trixie", {PLUGIN: BORROWED})
     else:
         debian.install("docker-compose")
     if not works():

@@ -4,7 +4,7 @@ import functools
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from infra.engine.report import SetupError, run
@@ -128,11 +128,15 @@ def without_comments(text: str) -> Iterator[str]:
     return (line.rstrip() for line in text.splitlines() if not line.startswith("#"))
 
 
-def borrow(package: str, suite: str, program: str, target: Path) -> None:
-    """Put one program of another release's package in place, without installing the package.
+def borrow(suite: str, programs: Mapping[Path, tuple[str, str]]) -> None:
+    """Put programs of another release's packages in place, without installing the packages.
 
     apt fetches it with lists of its own, so its signature is checked as always and the machine's
     own sources stay as they are.
+
+    Args:
+        suite: The release.
+        programs: Package, and path in it, by where the program is to be.
     """
     install("debian-archive-keyring")
     with tempfile.TemporaryDirectory(prefix="herald-apt-") as name:
@@ -146,11 +150,15 @@ def borrow(package: str, suite: str, program: str, target: Path) -> None:
             *("-o", f"Dir::State::lists={folder / 'lists'}", "-o", f"Dir::Cache={folder}"),
         )
         run(f"reading the list of packages of {suite}", (*APT, *apart, "update"))
-        run(f"fetching {package} of {suite}", (*APT, *apart, "download", package), cwd=folder)
-        (archive,) = folder.glob(f"{package}_*.deb")
-        run(f"unpacking {package}", ("dpkg-deb", "--extract", str(archive), str(folder / "root")))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.partial")
-        shutil.copy(folder / "root" / program, partial)
-        partial.chmod(0o755)
-        partial.rename(target)
+        packages = sorted({package for package, _ in programs.values()})
+        names = " and ".join(packages)
+        run(f"fetching {names} of {suite}", (*APT, *apart, "download", *packages), cwd=folder)
+        for archive in folder.glob("*.deb"):
+            unpack = ("dpkg-deb", "--extract", str(archive), str(folder / "root"))
+            run(f"unpacking {archive.name}", unpack)
+        for target, (_, program) in programs.items():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial = target.with_name(f".{target.name}.partial")
+            shutil.copy(folder / "root" / program, partial)
+            partial.chmod(0o755)
+            partial.rename(target)

@@ -33,7 +33,7 @@ class Step:
     def __init__(self, title: str) -> None:
         self.title = title
         self.detail = ""
-        self.told = False
+        self.shown = False
         self.started = time.monotonic()
         self.over = threading.Event()
 
@@ -41,7 +41,7 @@ class Step:
         """Tell what is going on until the step is over."""
         if self.over.wait(PATIENCE):
             return
-        self.told = True
+        self.shown = True
         say(f"{self.title} …")
         while not self.over.wait(INTERVAL):
             say(f"  {self.seconds():.0f} s {self.detail[:100]}".rstrip())
@@ -60,12 +60,12 @@ def step(title: str) -> Iterator[Step]:
     try:
         yield current
     except BaseException:
-        current.told = False
+        current.shown = False
         raise
     finally:
         current.over.set()
         watcher.join()
-    if current.told:
+    if current.shown:
         say(f"  done in {current.seconds():.0f} s")
 
 

@@ -7,6 +7,7 @@ alone.
 
 import hashlib
 import json
+import re
 import subprocess
 import tempfile
 from collections.abc import Collection, Iterable
@@ -17,6 +18,13 @@ from infra.engine import debian, machine
 from infra.engine.report import ROOT, environment, run
 
 IMAGES = ROOT / "infra/engine/images"
+DOCKERFILES = (
+    "services/Dockerfile",
+    "infra/images/Dockerfile",
+    "infra/observability/Dockerfile",
+    "infra/ingress/Dockerfile",
+)
+PINNED = re.compile(r"^FROM (\S+:[^@\s]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -34,11 +42,13 @@ class Recipe:
     suite: str = "trixie"
 
 
-RECIPES = {
-    "python:3.13-slim": Recipe("python"),
-    "redis:8": Recipe("redis"),
-    "postgres:17": Recipe("postgres"),
-}
+def pinned() -> tuple[str, ...]:
+    """Return the images that ours are built from, as their Dockerfiles name them."""
+    texts = [(ROOT / path).read_text(encoding="utf-8") for path in DOCKERFILES]
+    return tuple(image for text in texts for image in PINNED.findall(text))
+
+
+RECIPES = {image: Recipe(image.partition(":")[0].rpartition("/")[2]) for image in pinned()}
 SERVERS = {
     "herald-test-server:bare": Recipe("server", "bare"),
     "herald-test-server:trixie": Recipe("server", "engine"),
@@ -61,11 +71,11 @@ BASE_OPTIONS = (
 
 def missing(recipes: dict[str, Recipe]) -> list[str]:
     """Return the images that are not here, or were made here from something else than now."""
-    found = labels(recipes)
+    labelled = labels(recipes)
     return [
         image
         for image, recipe in recipes.items()
-        if image not in found or found[image] not in {None, digest(recipe.suite, recipe)}
+        if image not in labelled or labelled[image] not in {None, digest(recipe.suite, recipe)}
     ]
 
 
@@ -74,12 +84,12 @@ def labels(images: Iterable[str]) -> dict[str, str | None]:
     form = "{{json .RepoTags}}\t{{json .Config.Labels}}"
     command = ("docker", "image", "inspect", "--format", form, *images)
     result = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
-    found: dict[str, str | None] = {}
+    labelled: dict[str, str | None] = {}
     for line in filter(None, result.stdout.splitlines()):
         tags, _, marks = line.partition("\t")
         for tag in json.loads(tags) or ():
-            found[tag] = (json.loads(marks) or {}).get(LABEL)
-    return found
+            labelled[tag] = (json.loads(marks) or {}).get(LABEL)
+    return labelled
 
 
 def digest(suite: str, recipe: Recipe | None = None) -> str:
@@ -125,8 +135,8 @@ def base(suite: str) -> str:
 def base_is_missing(suite: str) -> bool:
     """Tell whether a base is not here, or was made here from something else than now."""
     name = base(suite)
-    found = labels([name])
-    return name not in found or found[name] not in {None, digest(suite)}
+    labelled = labels([name])
+    return name not in labelled or labelled[name] not in {None, digest(suite)}
 
 
 def build_base(suite: str) -> None:

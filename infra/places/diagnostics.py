@@ -48,7 +48,7 @@ class InvalidInputError(InputError):
         self.file = file
         self.lines = lines
         self.diagnostics = tuple(sorted(diagnostics))
-        super().__init__("\n".join(found.render(file) for found in self.diagnostics))
+        super().__init__("\n".join(diagnostic.render(file) for diagnostic in self.diagnostics))
 
     def pretty(self) -> str:
         """Return the message with the source line and a caret under each mistake."""
@@ -59,31 +59,38 @@ class Report:
     """Collects the diagnostics of one run, so that all mistakes are told at once."""
 
     def __init__(self) -> None:
-        self._found: dict[Diagnostic, None] = {}
+        self._diagnostics: dict[Diagnostic, None] = {}
 
     def error(self, position: Position, message: str) -> None:
         """Note a mistake; the same one at the same place is told once."""
-        self._found[Diagnostic(position, message)] = None
+        self._diagnostics[Diagnostic(position, message)] = None
 
     def warning(self, position: Position, message: str) -> None:
         """Note something that works but is probably not meant."""
-        self._found[Diagnostic(position, message, "warning")] = None
+        self._diagnostics[Diagnostic(position, message, "warning")] = None
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
         """Every mistake so far, in file order."""
-        return tuple(sorted(found for found in self._found if found.severity == "error"))
+        return tuple(
+            sorted(diagnostic for diagnostic in self._diagnostics if diagnostic.severity == "error")
+        )
 
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:
         """Every warning so far, in file order."""
-        return tuple(sorted(found for found in self._found if found.severity == "warning"))
+        return tuple(
+            sorted(
+                diagnostic for diagnostic in self._diagnostics if diagnostic.severity == "warning"
+            )
+        )
 
 
 def pretty(file: str, lines: Sequence[str], diagnostics: Iterable[Diagnostic]) -> str:
     """Return the diagnostics with their source lines and a caret under each place."""
     return "\n".join(
-        f"{found.render(file)}\n{_excerpt(lines, found.position)}" for found in diagnostics
+        f"{diagnostic.render(file)}\n{_excerpt(lines, diagnostic.position)}"
+        for diagnostic in diagnostics
     )
 
 
@@ -103,9 +110,9 @@ def closest(word: str, valid: Iterable[str]) -> str:
 
     names = sorted(valid)
     for form in (word, word.lower().replace("-", "_")):
-        found = get_close_matches(form, names, n=1, cutoff=0.6)
-        if found:
-            return found[0]
+        matches = get_close_matches(form, names, n=1, cutoff=0.6)
+        if matches:
+            return matches[0]
     stems = [name for name in names if len(name) >= SHORTEST_STEM and word.startswith(name)]
     return max(stems, key=len, default="")
 
@@ -113,7 +120,7 @@ def closest(word: str, valid: Iterable[str]) -> str:
 def nearest(word: str, valid: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` for the closest valid name, or the valid names, or nothing."""
     names = sorted(valid)
-    found = closest(word, names)
-    if found:
-        return f"; did you mean '{found}'?"
+    meant = closest(word, names)
+    if meant:
+        return f"; did you mean '{meant}'?"
     return f"; valid: {', '.join(names)}" if 0 < len(names) <= LONGEST_LIST else ""

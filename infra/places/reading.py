@@ -47,9 +47,9 @@ class Reading:
     def value(self, *at: str | int) -> Position:
         """Return where a value is, or where the nearest thing around it is."""
         for length in range(len(at), -1, -1):
-            found = self._values.get(at[:length])
-            if found is not None:
-                return found
+            place = self._values.get(at[:length])
+            if place is not None:
+                return place
         return Position(1, 1)
 
     def key(self, *at: str | int) -> Position:
@@ -144,15 +144,15 @@ def pairs(node: MappingNode, reading: Reading, inside: tuple[Node, ...] = ()) ->
 
 
 def _merge(node: Node, reading: Reading, inside: tuple[Node, ...]) -> Pairs:
-    found: Pairs = {}
+    merged: Pairs = {}
     for source in node.value if isinstance(node, SequenceNode) else [node]:
         if not isinstance(source, MappingNode):
             reading.error(source, "'<<' merges mappings only")
         elif source in inside:
             reading.error(source, "'<<' merges a mapping into itself")
         else:
-            found = pairs(source, reading, inside) | found
-    return found
+            merged = pairs(source, reading, inside) | merged
+    return merged
 
 
 def plain(node: Node, reading: Reading, at: Pointer = (), inside: tuple[Node, ...] = ()) -> Any:

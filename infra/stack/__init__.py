@@ -6,6 +6,7 @@
 from infra.places.diagnostics import InputError, InvalidInputError
 from infra.stack.loading import load_plan
 from infra.stack.plan import (
+    BOT_TOKEN,
     Dependency,
     Event,
     Health,
@@ -20,6 +21,7 @@ from infra.stack.plan import (
 )
 
 __all__ = (
+    "BOT_TOKEN",
     "Dependency",
     "Event",
     "Health",

@@ -32,7 +32,7 @@ def sync(options: argparse.Namespace) -> int:
     from infra.places.writing import diff, write  # noqa: PLC0415
     from infra.stack.rendering import render, verify_changes  # noqa: PLC0415  a mistake needs none
 
-    loaded = _load(options)
+    loaded = _load(options, complete=options.mode != "create")
     root = options.file.resolve().parent
     if options.mode == "create":
         from infra.stack.scaffold import create  # noqa: PLC0415
@@ -76,15 +76,15 @@ def secrets(options: argparse.Namespace) -> int:
     return os.EX_CONFIG if missing else os.EX_OK
 
 
-def _load(options: argparse.Namespace) -> Loaded:
+def _load(options: argparse.Namespace, *, complete: bool = False) -> Loaded:
     """Load the declaration and tell its warnings."""
-    loaded = load(options.file.resolve())
+    loaded = load(options.file.resolve(), complete=complete)
     source = loaded.source
     if sys.stderr.isatty() and loaded.warnings:
         print(pretty(source.file, source.lines, loaded.warnings), file=sys.stderr)
         return loaded
-    for found in loaded.warnings:
-        print(found.render(source.file), file=sys.stderr)
+    for warning in loaded.warnings:
+        print(warning.render(source.file), file=sys.stderr)
     return loaded
 
 

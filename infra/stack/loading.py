@@ -6,10 +6,10 @@ from pathlib import Path
 from infra.places.diagnostics import Diagnostic, Position, Report
 from infra.places.reading import Reading
 from infra.places.source import Source, read
-from infra.stack.declared.calls import uses_of
 from infra.stack.declared.declaration import STACK
 from infra.stack.declared.events import declared_events
 from infra.stack.declared.rules import Context, check
+from infra.stack.declared.sources import sources_of
 from infra.stack.plan import Plan
 from infra.stack.planning import make_plan
 
@@ -37,8 +37,13 @@ def load_plan(path: Path) -> Plan:
     return load(path).plan
 
 
-def load(path: Path) -> Loaded:
-    """Return the plan with its source and warnings; the same promises as `load_plan`."""
+def load(path: Path, *, complete: bool = False) -> Loaded:
+    """Return the plan with its source and warnings; the same promises as `load_plan`.
+
+    Args:
+        path: the services.yml.
+        complete: whether each service has to have a folder.
+    """
     source = read(path, path.name)
     report = Report()
     if source.root is None:
@@ -48,9 +53,10 @@ def load(path: Path) -> Loaded:
     stack = STACK.read(source.root, (), reading)
     events = declared_events(path.parent)
     names = [channel.address for channel in events or ()]
-    check(Context(stack, reading, events, uses_of(path.parent, names)))
+    sources = sources_of(path.parent, names, complete=complete)
+    check(Context(stack, reading, events, sources))
     if report.errors:
         raise source.invalid(report)
-    written = {found.name: reading.keys_below(found.at) for found in stack.services}
+    written = {service.name: reading.keys_below(service.at) for service in stack.services}
     written |= {name: reading.keys_below(part.at) for name, part in stack.infrastructure.items()}
     return Loaded(make_plan(stack, reading, events or ()), source, report.warnings, written)

@@ -7,18 +7,16 @@ from pathlib import Path
 from infra.places.templates import templates
 from infra.places.writing import changed
 from infra.places.yaml_text import block
+from infra.stack.compose.copies import COMMENTS, companion_of
 from infra.stack.compose.documents import Document, compose_files
 from infra.stack.declared.reference import REFERENCE, render_reference
 from infra.stack.declared.schema import SCHEMA, render_schema
+from infra.stack.ingress import ingress_files
+from infra.stack.observability.files import observability_files
 from infra.stack.pages.service_pages import tables
-from infra.stack.pages.topology import (
-    BOX_WIDTH,
-    PILL_HEIGHT,
-    PILL_WIDTH,
-    legend,
-    picture,
-    waits,
-)
+from infra.stack.pages.shapes import BOX_WIDTH, PILL_HEIGHT, PILL_WIDTH
+from infra.stack.pages.shown import SHOWN, shown_stack
+from infra.stack.pages.topology import legend, picture, waits
 from infra.stack.pages.variables import groups, profiles
 from infra.stack.plan import Plan
 
@@ -49,6 +47,7 @@ def render(plan: Plan, root: Path) -> Rendering:
     layout = templates(TEMPLATES, block=block)
     compose = {COMPOSE.format(name): file for name, file in compose_files(plan).items()}
     comments = {part.name: KINDS[part.type] for part in plan.infrastructure}
+    comments |= {companion_of(part): COMMENTS[part.type] for part in plan.infrastructure}
     comments |= {service.name: service.description for service in plan.services}
     rendered = {
         path: layout(f"{Path(path).name}.jinja", file=file, comments=comments)
@@ -57,6 +56,9 @@ def render(plan: Plan, root: Path) -> Rendering:
     rendered |= _topology(plan, layout)
     rendered |= {ENV_EXAMPLE: _example(plan, layout), SCHEMA: render_schema()}
     rendered[REFERENCE] = render_reference()
+    rendered |= observability_files(plan) | ingress_files(plan)
+    if any(service.console for service in plan.services):
+        rendered[SHOWN] = shown_stack(plan)
     return Rendering(rendered | tables(plan, root), compose)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from infra.places.diagnostics import InputError
 from infra.places.templates import templates
 from infra.places.writing import write_file
+from infra.stack.declared.defaults import TRACES
 from infra.stack.declared.events import declared_events
 from infra.stack.pages.service_pages import table, with_table
 from infra.stack.plan import Plan, Service, Variable
@@ -22,6 +23,7 @@ TEMPLATES = Path(__file__).resolve().parents[1] / "scaffold"
 EX_UNAVAILABLE = 69
 URLS = {
     "redis": "RedisUrl",
+    "postgresql": "DatabaseUrl",
     "postgresql+asyncpg": "DatabaseUrl",
     "http": "HttpUrl",
     "https": "HttpUrl",
@@ -29,7 +31,6 @@ URLS = {
 """Types of `shared.settings` by the scheme of an address."""
 SHARED_TYPES = {"LogFormat", "LogLevel", "Port", *URLS.values()}
 SECRET = "Annotated[SecretStr, Field(min_length=1)]"  # noqa: S105  a type, not a secret
-HTTP_PACKAGES = ("fastapi", "uvicorn")
 
 
 class NotLockedError(InputError):
@@ -53,7 +54,7 @@ def create(plan: Plan, root: Path) -> list[str]:
     Raises:
         NotLockedError: the package index could not be reached; the other files are there.
     """
-    models = {found.address: found.model for found in declared_events(root) or ()}
+    models = {event.address: event.model for event in declared_events(root) or ()}
     created: list[str] = []
     for service in plan.services:
         folder = root / "services" / service.name
@@ -71,7 +72,7 @@ def create(plan: Plan, root: Path) -> list[str]:
 
 def _create(plan: Plan, service: Service, root: Path, models: dict[str, str]) -> list[str]:
     layout = templates(TEMPLATES, quoted=json.dumps)
-    values = _values(service, root, models)
+    values = _values(service, models)
     created = []
     for target, template in _files(service, values).items():
         path = f"services/{service.name}/{target}"
@@ -88,41 +89,49 @@ def _create(plan: Plan, service: Service, root: Path, models: dict[str, str]) ->
 def _files(service: Service, values: dict[str, Any]) -> dict[str, str]:
     """Return the templates of a service's files by their paths in its folder."""
     package = f"src/{service.name}"
-    modules = ["__init__.py", "__main__.py", "settings.py", "py.typed"]
-    modules += ["app.py"] if values["http"] else ["process.py"]
-    if values["subscribes"]:
-        modules.append("handlers.py")
-    if values["serves_health"]:
-        modules.append("health.py")
-    return {
+    modules = ["__init__.py", "__main__.py", "settings.py", "py.typed", "process.py"]
+    modules += ["app.py"] if values["http"] else []
+    modules += ["handlers.py"] if values["subscribes"] else []
+    modules += ["tables.py"] if values["sql"] else []
+    modules += ["undo.py"] if values["sql"] and values["subscribes"] else []
+    files = {
         "pyproject.toml": "pyproject.toml.jinja",
         "AGENTS.md": "AGENTS.md.jinja",
         **{f"{package}/{name}": f"{name}.jinja" for name in modules},
         f"tests/test_{service.name}.py": "test.py.jinja",
     }
+    if values["sql"]:
+        files |= {
+            "alembic.ini": "alembic.ini.jinja",
+            f"{package}/migrations/0001_entries.py": "revision.py.jinja",
+        }
+    return files
 
 
-def _values(service: Service, root: Path, models: dict[str, str]) -> dict[str, Any]:
+def _values(service: Service, models: dict[str, str]) -> dict[str, Any]:
     """Return what the templates are given."""
     http = service.type == "python-fastapi"
     health = service.health
     port = _variable(service, "health_port") or _variable(service, "port")
-    fields = [_field(one) for one in service.env]
+    # What the runtime reads by itself is no setting of the service.
+    fields = [_field(variable) for variable in service.env if variable.name not in TRACES]
     types = " ".join(field.type for field in fields)
     events = [*service.publishes, *service.subscribes]
-    redis = [one for one in service.env if one.reference and one.reference.scheme == "redis"]
+    redis = _address(service, "redis") if events else ""
+    sql = _address(service, "postgresql")
     subscribes = [{"name": name, "model": models[name]} for name in service.subscribes]
     serves = bool(health and health.path) and not http
     return {
         "name": service.name,
         "description": service.description or f"{service.name}, a service of this stack.",
-        "dependencies": _dependencies(root, http=http),
+        "requirement": _requirement(http=http, sql=bool(sql)),
         "http": http,
         "events": events,
         "publishes": [{"name": name} for name in service.publishes],
         "subscribes": subscribes,
         "models": sorted({models[name] for name in service.subscribes}),
-        "redis": redis[0].name.lower() if redis else "",
+        "redis": redis,
+        "sql": sql,
         "fields": fields,
         "typing": ["Annotated"] if "Annotated" in types else [],
         "shared": sorted({field.type for field in fields if field.type in SHARED_TYPES}),
@@ -131,11 +140,10 @@ def _values(service: Service, root: Path, models: dict[str, str]) -> dict[str, A
             for name in ("BaseModel", "ConfigDict", "Field", "SecretStr")
             if name in {"BaseModel", "ConfigDict"} or name in types
         ],
-        "levels": {"LOG_LEVEL", "LOG_FORMAT"} <= {one.name for one in service.env},
         "required": next((field.name.upper() for field in fields if not field.default), ""),
         "serves_health": serves,
         "health_port": f"settings.{port.lower()}" if port else str(health.port if health else 0),
-        "uses_settings": bool(events) or (serves and bool(port)),
+        "uses_settings": http or bool(redis) or bool(sql) or (serves and bool(port)),
     }
 
 
@@ -154,24 +162,27 @@ def _field(variable: Variable) -> SettingsField:
     return SettingsField(name, URLS.get(reference.scheme, "str") if reference else "str", default)
 
 
-def _variable(service: Service, attribute: str) -> str:
-    """Return the service's variable that holds such a property of its own, or ''."""
-    for one in service.env:
-        if one.reference and (one.reference.target, one.reference.attribute) == (
-            service.name,
-            attribute,
-        ):
-            return one.name
+def _address(service: Service, scheme: str) -> str:
+    """Return the setting that holds an address of such a scheme, or ''."""
+    for variable in service.env:
+        if variable.reference and variable.reference.scheme.partition("+")[0] == scheme:
+            return variable.name.lower()
     return ""
 
 
-def _dependencies(root: Path, *, http: bool) -> list[str]:
-    """Return the requirements: what is locked for the others is good for this one too."""
-    if not http:
-        return ["shared"]
-    lines = (root / "requirements-dev.txt").read_text(encoding="utf-8").splitlines()
-    pins = dict(line.split(" ")[0].split("==", 1) for line in lines if "==" in line.split(" ")[0])
-    return sorted(["shared", *(f"{name}=={pins[name]}" for name in HTTP_PACKAGES)])
+def _variable(service: Service, attribute: str) -> str:
+    """Return the service's variable that holds such a property of its own, or ''."""
+    for variable in service.env:
+        reference = variable.reference
+        if reference and (reference.target, reference.attribute) == (service.name, attribute):
+            return variable.name
+    return ""
+
+
+def _requirement(*, http: bool, sql: bool) -> str:
+    """Return what a service requires: the runtime, with the extras that it stands on."""
+    extras = (("http", http), ("metrics", True), ("sql", sql), ("traces", True))
+    return f"shared[{','.join(name for name, needed in extras if needed)}]"
 
 
 def _format(paths: list[Path], root: Path) -> None:
@@ -187,5 +198,5 @@ def _lock(service: Service, root: Path) -> None:
     if subprocess.run(command, cwd=root, check=False).returncode:
         raise NotLockedError(
             f"services/{service.name}/requirements.txt could not be locked; "
-            "with a package index in reach run: make lock"
+            "with a package index in reach run: make pin"
         )

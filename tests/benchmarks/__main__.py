@@ -12,7 +12,16 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.dev.environment import ROOT
-from tests.benchmarks import consuming, deploying, draining, provisioning, publishing, syncing
+from tests.benchmarks import (
+    answering,
+    consuming,
+    deploying,
+    draining,
+    provisioning,
+    publishing,
+    scaling,
+    syncing,
+)
 from tests.benchmarks.clocks import fsync_milliseconds
 from tests.benchmarks.findings import Finding, Report
 
@@ -20,13 +29,16 @@ Measure = Callable[[Report, int, Callable[[str], None]], None]
 PARTS: dict[str, Measure] = {
     "publish": publishing.measure,
     "drain": draining.measure,
+    "answer": answering.measure,
     "consume": consuming.measure,
     "sync": syncing.measure,
+    "scale": scaling.measure,
     "provision": provisioning.measure,
     "deploy": deploying.measure,
 }
 ON_SERVERS = {"provision", "deploy"}
 """Only where they are asked for: they take minutes, and a Docker engine of this machine."""
+WHEN_ASKED_FOR = {*ON_SERVERS, "scale"}
 BIG = 100
 """From here on a value is shown without decimals."""
 
@@ -75,7 +87,7 @@ def _options() -> argparse.Namespace:
         "parts",
         nargs="*",
         metavar="PART",
-        help=f"what to measure: {', '.join(PARTS)}; without a name all but the last two",
+        help=f"what to measure: {', '.join(PARTS)}; without a name all but the last three",
     )
     options = parser.parse_args()
     if options.rounds < 1:
@@ -83,7 +95,7 @@ def _options() -> argparse.Namespace:
     unknown = set(options.parts) - set(PARTS)
     if unknown:
         parser.error(f"there is no part {unknown.pop()!r}; there are: {', '.join(PARTS)}")
-    options.parts = options.parts or [part for part in PARTS if part not in ON_SERVERS]
+    options.parts = options.parts or [part for part in PARTS if part not in WHEN_ASKED_FOR]
     return options
 
 

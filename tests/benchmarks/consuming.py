@@ -74,11 +74,11 @@ async def _publish(redis_url: str) -> None:
 
 def _until(stored: Callable[[], int], wanted: int) -> int:
     deadline = time.perf_counter() + DEADLINE
-    while (found := stored()) < wanted:
+    while (count := stored()) < wanted:
         if time.perf_counter() > deadline:
-            raise AssertionError(f"{found} of {wanted} commands are stored")
+            raise AssertionError(f"{count} of {wanted} commands are stored")
         time.sleep(0.02)
-    return found
+    return count
 
 
 def _stored(path: Path) -> int:

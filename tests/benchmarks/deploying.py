@@ -17,7 +17,7 @@ from tests.deploy.server import Server
 from tests.deploy.telegram import reachable_simulator
 from tests.deploy.traffic import Watcher
 
-HOST = "host=staging"
+HOST = "host=server"
 COMPOSE = "docker compose up --wait"
 LEVELS = ("DEBUG", "INFO")
 QUIET = 3.0
@@ -40,7 +40,7 @@ def measure(report: Report, rounds: int, say: Callable[[str], None]) -> None:
         Server(Path(folder)) as server,
     ):
         project = Project(Path(folder), telegram)
-        project.servers["staging"] = server
+        project.servers["server"] = server
         project.inventory()
         project.set_secrets()
         say("deploy to a bare server")

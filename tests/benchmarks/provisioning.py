@@ -42,12 +42,12 @@ def measure(report: Report, rounds: int, say: Callable[[str], None]) -> None:
 def _ours(folder: Path, server: Server) -> tuple[float, float]:
     """Return the seconds of the first and of the second run of `provision`."""
     project = Project(folder, "http://127.0.0.1:1")
-    project.servers["staging"] = server
+    project.servers["server"] = server
     # Swap would be the whole machine's, not the container's.
     project.data = {"ssh_user": USER, "swap_megabytes": 0, "backup_every": DAILY}
     return (
-        _timed(lambda: project.succeed("provision", "host=staging")),
-        _timed(lambda: project.succeed("provision", "host=staging")),
+        _timed(lambda: project.succeed("provision", "host=server")),
+        _timed(lambda: project.succeed("provision", "host=server")),
     )
 
 
@@ -57,9 +57,9 @@ def _theirs(folder: Path, server: Server) -> tuple[float, float]:
     variables.write_text(json.dumps(_variables(server)), encoding="utf-8")
     first = _timed(lambda: _play(folder, server, "root"))
     began = time.perf_counter()
-    told = _play(folder, server, USER, "--become")
-    if "changed=0" not in told:
-        raise RuntimeError(f"the playbook is not idempotent:\n{told[-3000:]}")
+    output = _play(folder, server, USER, "--become")
+    if "changed=0" not in output:
+        raise RuntimeError(f"the playbook is not idempotent:\n{output[-3000:]}")
     return first, time.perf_counter() - began
 
 

@@ -19,7 +19,7 @@ def wrap_poller() -> None:
     confirm = before(fetch, BEFORE_CONFIRM)
 
     async def fetch_with_points(self: Poller, limit: int, wait: int) -> Any:
-        ask = confirm if self._offset else fetch
+        ask = confirm if self._hand.window.offset else fetch
         updates = await ask(self, limit, wait)
         if updates:
             pass_point(AFTER_FETCH)

@@ -25,13 +25,13 @@ class Findings:
     Attributes:
         stream: The entries of the stream.
         refused: The event ids in the dead letters that were refused when they were published.
-        no_room: Those of them for which a full Redis had no room; none where it never was.
+        no_room: Whose dead letter says that a full Redis had no room; none where it never was full.
         unhandled: The event ids in the dead letters that a group could not handle.
         deadly: Those of them that kill who handles them.
         replayed: The event ids that two groups had buried and one replay has put back.
-        odd: The event ids of updates that nobody can parse; they are not among what was sent.
+        odd: Updates that nobody can parse; they are not among what was sent.
         kept: The event ids in the dead letters of updates.
-        untold_of_odd: Senders of odd updates who were not told that theirs is kept.
+        told_kept: Users who were told that what they sent is kept.
         audited: What the second of these groups has handled, as often as it has.
         table: The rows of the table.
         pending: Entries that the group has read but not finished with.
@@ -50,9 +50,9 @@ class Findings:
     deadly: frozenset[str] = frozenset()
     replayed: Sequence[str] = ()
     audited: Sequence[str] = ()
-    odd: Sequence[str] = ()
+    odd: Sequence[Sent] = ()
     kept: Sequence[str] = ()
-    untold_of_odd: frozenset[int] = frozenset()
+    told_kept: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
@@ -61,6 +61,7 @@ class Verdict:
 
     sent: int
     refused: int = 0
+    kept: int = 0
     lost: int = 0
     doubled: int = 0
     broken: list[str] = field(default_factory=list)
@@ -69,7 +70,7 @@ class Verdict:
 def judge(sent: Iterable[Sent], findings: Findings) -> Verdict:
     """Hold what was found against every claim."""
     by_id = {command.event_id: command for command in sent}
-    verdict = Verdict(len(by_id), refused=len(set(findings.refused)))
+    verdict = Verdict(len(by_id), refused=len(set(findings.refused)), kept=len(set(findings.kept)))
     in_stream, in_table = (
         Counter(i for i, _ in findings.stream),
         Counter(i for i, _ in findings.table),
@@ -102,8 +103,8 @@ def judge(sent: Iterable[Sent], findings: Findings) -> Verdict:
         ("deadly, but not given up", findings.deadly - set(findings.unhandled)),
         ("pending in the group", range(findings.pending)),
         ("not read by the group", range(1 if findings.lag is None else findings.lag)),
-        ("odd, and not kept once", _differ(findings.odd, findings.kept)),
-        ("odd, and not told", findings.untold_of_odd),
+        ("odd, and not kept once", _differ([s.event_id for s in findings.odd], findings.kept)),
+        ("odd, and not told", _untold_of_odd(findings)),
         ("refused and not told", _untold(by_id, refused, findings.informed)),
     ]
     for claim, offenders in claims:
@@ -142,3 +143,17 @@ def _untold(
     if informed is None:
         return set()
     return {by_id[i].user for i in refused if i in by_id} - informed
+
+
+def _untold_of_odd(findings: Findings) -> set[int]:
+    """Return who was not told what became of an update that nobody can parse.
+
+    It is kept, unless its own dead letter says that a full Redis had no room for it: only then has
+    its sender to be told that it failed.
+    """
+    failed = findings.informed or frozenset()
+    return {
+        sent.user
+        for sent in findings.odd
+        if sent.user not in (failed if sent.event_id in findings.no_room else findings.told_kept)
+    }

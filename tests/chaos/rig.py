@@ -102,7 +102,7 @@ class Rig(ABC):
         """Hand over what cannot even be parsed, where there is such a thing."""
         del user, text
 
-    async def told_of_odd(self) -> frozenset[int]:
+    async def told_kept(self) -> frozenset[int]:
         """Return the users who were told that what they sent is kept."""
         return frozenset()
 
@@ -188,10 +188,10 @@ class Rig(ABC):
         """Read everything that the run has left behind."""
         findings = await asyncio.to_thread(self._read)
         refused = set(findings.refused)
-        users = {sent.user for sent in self.sent if sent.event_id in refused}
-        untold = {sent.user for sent in self.odd} - await self.told_of_odd()
+        failed = {sent.user for sent in self.sent if sent.event_id in refused}
+        users = failed | {sent.user for sent in self.odd}
         return replace(
-            findings, informed=await self.informed(users), untold_of_odd=frozenset(untold)
+            findings, informed=await self.informed(users), told_kept=await self.told_kept()
         )
 
     def _read(self) -> Findings:
@@ -200,7 +200,10 @@ class Rig(ABC):
         letters = self.redis.letters()
         lag, pending = self.redis.group()
         was_full = any(self.redis.struck[name] for name in (FULL, OUT_OF_MEMORY))
-        no_room = {letter.event_id for letter in letters if NO_ROOM in letter.reason}
+        of_updates = self.redis.letters(telegram_update)
+        no_room = {
+            letter.event_id for letter in (*letters, *of_updates) if NO_ROOM in letter.reason
+        }
         return Findings(
             stream=[(event_id, event.command) for event_id, event in events],
             refused=[letter.event_id for letter in letters if not letter.group],
@@ -211,8 +214,8 @@ class Rig(ABC):
             informed=None,
             no_room=frozenset(no_room if was_full else ()),
             replayed=tuple(self.replayed),
-            odd=[sent.event_id for sent in self.odd],
-            kept=[letter.event_id for letter in self.redis.letters(telegram_update)],
+            odd=tuple(self.odd),
+            kept=[letter.event_id for letter in of_updates],
             audited=self.audited(),
             deadly=frozenset(s.event_id for s in self.sent if DEADLY in s.text),
         )

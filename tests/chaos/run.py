@@ -71,6 +71,7 @@ class Result:
             "lost": verdict.lost,
             "doubled": verdict.doubled,
             "refused, each sender told": verdict.refused,
+            "kept as updates, each sender told": verdict.kept,
             "claims broken": len(verdict.broken),
             "seconds": round(self.seconds),
             "seed": self.seed,

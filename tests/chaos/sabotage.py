@@ -8,12 +8,13 @@ import os
 import random
 import secrets
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import shared.streams.publish.calls as calling
+from shared.streams import Delivery
 from shared.streams.consume.group import Entry, Group
-from shared.streams.consume.hand import Delivery, Hand
+from shared.streams.consume.hand import Hand
 from shared.streams.publish.publisher import Publisher
 
 WITHOUT = "CHAOS_WITHOUT"
@@ -25,16 +26,17 @@ def _replace(owner: Any, name: str, by: Any) -> None:
 
 def confirming_late() -> None:
     """Confirm what was fetched, as run_polling does, not what was handled."""
-    from shared.telegram.updates.polling import Poller  # noqa: PLC0415 — only the bot has this package at hand
+    from shared.telegram.updates.window import Window  # noqa: PLC0415 — only the bot has this package at hand
 
-    handle = Poller._handle
+    take = Window.take
 
-    async def confirm_first(self: Poller, updates: Sequence[dict[str, Any]], stop: Any) -> bool:
-        self._offset = int(updates[-1]["update_id"]) + 1
-        await self._confirm()
-        return await handle(self, updates, stop)
+    def finish_at_once(self: Window, updates: Any, offset: int) -> list[dict[str, Any]]:
+        taken = list(take(self, updates, offset))
+        for update in taken:
+            self.finish(update["update_id"])
+        return taken
 
-    _replace(Poller, "_handle", confirm_first)
+    _replace(Window, "take", finish_at_once)
 
 
 def remembering_ids() -> None:

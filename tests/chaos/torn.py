@@ -26,11 +26,12 @@ def tear(file: Path, written: int, chance: random.Random) -> int:
     return start
 
 
-def is_written(file: Path, whole: int) -> bool:
-    """Whether a batch was published after the first `whole` bytes, completely."""
+def is_written(file: Path, whole: int, events: int = 1) -> bool:
+    """Whether a batch of so many events was published after `whole` bytes, completely."""
     data = file.read_bytes()
     start = _published(data, whole)
-    return start >= 0 and EXEC in data[start:]
+    end = data.find(EXEC, start) if start >= 0 else -1
+    return end >= 0 and data.count(PUBLISHES, start, end) >= events
 
 
 def _published(data: bytes, position: int) -> int:

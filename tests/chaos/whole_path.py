@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+from shared.generated.events import telegram_update
+from shared.keys import beside
 from shared.streams import lease
 from telegram_sim.client import Overview, SimClient
 from tests.chaos import backend_that_dies, bot_that_dies
@@ -13,6 +15,8 @@ from tests.processes import TOKEN, Service, simulator, url_of
 from tests.servers import free_port
 
 FAILED = "Failed to send command."
+PARKED = beside(telegram_update.name, f"parked:{TOKEN.partition(':')[0]}")
+"""Where the bot keeps what it has confirmed and not finished."""
 KEPT = "Something went wrong on my side. Your message is kept, and somebody will look at it."
 
 
@@ -108,18 +112,19 @@ class WholePath(Rig):
             return await self.telegram.overview()
 
     async def unconfirmed(self) -> int:
-        """Return how many updates wait in the simulator."""
-        return int((await self._overview()).bot.pending)
+        """Return how many updates wait in the simulator, or are confirmed and not finished."""
+        waiting = int((await self._overview()).bot.pending)
+        return waiting + int(await asyncio.to_thread(self.redis.do, lambda c: c.hlen(PARKED)))
 
     async def informed(self, users: set[int]) -> frozenset[int] | None:
         """Return the users in whose chat the bot has said that a command failed."""
-        return await self._told(users, FAILED)
+        return await self._who_reads(users, FAILED)
 
-    async def told_of_odd(self) -> frozenset[int]:
-        """Return the users in whose chat the bot has said that a message is kept."""
-        return await self._told({sent.user for sent in self.odd}, KEPT)
+    async def told_kept(self) -> frozenset[int]:
+        """Return the senders of odd updates in whose chat the bot has said that theirs is kept."""
+        return await self._who_reads({sent.user for sent in self.odd}, KEPT)
 
-    async def _told(self, users: set[int], text: str) -> frozenset[int]:
+    async def _who_reads(self, users: set[int], text: str) -> frozenset[int]:
         chats = {user: await self.telegram.messages(user) for user in users}
         return frozenset(
             user

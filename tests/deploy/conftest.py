@@ -50,7 +50,7 @@ def server(servers_can_be_made: None, folder: Path) -> Iterator[Server]:
 def project(folder: Path, telegram: str, server: Server) -> Project:
     """A clone with secrets and the server in its inventory."""
     made = Project(folder, telegram)
-    made.servers["staging"] = server
+    made.servers["server"] = server
     made.inventory()
     made.set_secrets()
     return made

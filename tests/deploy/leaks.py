@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 
 from tests.deploy.server import Server
@@ -99,12 +98,7 @@ class Sampler:
         self._process.stdin.flush()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         output, _ = self._process.communicate()
         result = json.loads(output)
         assert result["samples"] > 1

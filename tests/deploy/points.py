@@ -4,6 +4,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from tests.deploy.project import HOST, Project
 from tests.deploy.server import Server
 
 SOURCE = Path(__file__).with_name("points_on_server.py")
@@ -52,3 +53,13 @@ class Points:
 
     def _plan(self, text: str) -> None:
         self._server.sh(f"rm -f /run/points.held && echo '{text}' >/run/points")
+
+
+def deploy_until(
+    project: Project, points: Points, moment: str, verb: str = "cut-over"
+) -> "subprocess.Popen[str]":
+    """Start a deploy; return when the agent that it has started is held at a moment."""
+    points.hold(moment, verb)
+    process = project.start("deploy", HOST)
+    points.held()
+    return process

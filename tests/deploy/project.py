@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.deploy.server import Server
 
 SETTINGS = {"LOG_LEVEL": "INFO"}
-HOST = "host=staging"
+HOST = "host=server"
 SERVICES = {"redis", "postgres", "backend", "tg_bot"}
 AUTHOR = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
 
@@ -69,11 +69,11 @@ class Project:
             **self.variables,
         }
 
-    def start(self, *words: str) -> "subprocess.Popen[str]":
-        """Start a verb."""
+    def start(self, *words: str, program: str = "deploy") -> "subprocess.Popen[str]":
+        """Start a verb, or another program with its words."""
         self.inventory()
         return subprocess.Popen(
-            (sys.executable, "-m", "deploy", *words),
+            (sys.executable, "-m", program, *words),
             cwd=self.checkout,
             env=self.environment(),
             stdin=subprocess.PIPE,
@@ -93,6 +93,14 @@ class Project:
         code, output = self.run(*words, stdin=stdin)
         assert code == 0, f"{' '.join(words)} exited with {code}:\n{output}"
         return output
+
+    def pyinfra(self, recipe: str, *words: str) -> tuple[int, str]:
+        """Have plain pyinfra run a recipe on the inventory; return what `run` does."""
+        file = f"deploy/recipes/{recipe}.py"
+        inventory = str(self.folder / "inventories/staging.py")
+        process = self.start(*words, inventory, file, program="pyinfra")
+        output, _ = process.communicate("")
+        return process.returncode, output
 
     def set_secrets(self, token: str = TOKEN) -> None:
         """Make the environment's secrets."""

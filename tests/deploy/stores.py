@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from deploy.release.smoke import EVENT
 from tests.deploy.server import Server
 
+STREAM = EVENT
 ARRIVES_WITHIN = 120.0
 LABEL = "label=com.docker.compose.service"
 # Whatever the stack calls its stores.
@@ -38,13 +40,13 @@ def table(server: Server) -> Counter[str]:
 
 def stream(server: Server) -> Counter[str]:
     """Return the commands in the stream."""
-    entries = ask_redis(server, "XRANGE command_received - +")
+    entries = ask_redis(server, f"XRANGE {STREAM} - +")
     return Counter(json.loads(fields[1])["data"]["command"] for _, fields in entries)
 
 
 def unacknowledged(server: Server) -> int:
     """Return how many entries the backend has read and not acknowledged."""
-    return int(ask_redis(server, "XPENDING command_received backend")[0])
+    return int(ask_redis(server, f"XPENDING {STREAM} backend")[0])
 
 
 def wait_until_there(server: Server, wanted: Sequence[str]) -> None:

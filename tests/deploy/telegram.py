@@ -13,14 +13,15 @@ from tests.processes import simulator, url_of
 
 
 @contextmanager
-def reachable_simulator(*, any_token: bool = False) -> Iterator[str]:
+def reachable_simulator(*, any_token: bool = False, network: str = "bridge") -> Iterator[str]:
     """Run a simulator inside the block; its address is the value.
 
     Args:
         any_token: Accept every token of the right shape, so that none has to be in the simulator's
             environment.
+        network: The network of this machine's engine that it listens on.
     """
-    (bridge,) = json.loads(docker("network", "inspect", "bridge"))
+    (bridge,) = json.loads(docker("network", "inspect", network))
     subnet = ipaddress.ip_network(bridge["IPAM"]["Config"][0]["Subnet"])
     gateway = str(next(subnet.hosts()))
     sim = simulator(limits=False)

@@ -1,10 +1,8 @@
 """The agent's own rules, on folders of this machine: nothing here needs Docker."""
 
-import fcntl
 import json
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -12,10 +10,11 @@ import pytest
 
 from deploy.agent.cutover.guard import verdict
 from deploy.agent.cutover.journal import Journal, Switch
-from deploy.agent.host import lock
-from deploy.agent.host.layout import AgentError, Layout, write_durably
+from deploy.agent.cutover.smoke import undoing
+from deploy.agent.host.errors import AgentError
+from deploy.agent.host.layout import Layout, write_durably
 from deploy.agent.host.secret_store import store
-from deploy.release.bundle import agent, archive, digest
+from deploy.ssh.bundle import agent, archive, digest
 
 
 @pytest.fixture
@@ -26,52 +25,6 @@ def layout(tmp_path: Path) -> Layout:
     return made
 
 
-def test_a_second_deployer_is_told_who_holds_the_lock(layout: Layout) -> None:
-    """The first one may renew it; the second gets exit code 75 and the reason."""
-    lock.acquire(layout, "one", "ada", "release day", 60)
-    lock.acquire(layout, "one", "ada", "release day", 60)
-    with pytest.raises(AgentError, match=r"locked by ada since .*release day") as refused:
-        lock.acquire(layout, "two", "bob", "hurry", 60)
-    assert refused.value.code == 75
-    assert lock.release(layout, "two") is None
-    assert lock.release(layout, "one") is not None
-    lock.acquire(layout, "two", "bob", "hurry", 60)
-
-
-def test_the_lock_of_a_dead_deployer_runs_out(layout: Layout) -> None:
-    """Without a heartbeat it is somebody else's after its time; one without a time stays."""
-    lock.acquire(layout, "dead", "ada", "deploy", -1)
-    assert lock.holder(layout) is None
-    lock.acquire(layout, "two", "bob", "by hand", None)
-    found = lock.holder(layout)
-    assert found is not None
-    assert "does not expire" in lock.describe(found)
-
-
-def test_two_cut_overs_cannot_run_at_once(layout: Layout) -> None:
-    """The kernel's lock is refused while it is held and free when its holder has ended."""
-    with lock.flock(layout, lock.CUT_OVER, wait=False):
-        assert lock.busy(layout)
-        with (
-            pytest.raises(AgentError, match="under way"),
-            lock.flock(layout, lock.CUT_OVER, wait=False),
-        ):
-            pass
-    assert not lock.busy(layout)
-
-
-def test_a_look_at_the_lock_keeps_no_cut_over_from_starting(layout: Layout) -> None:
-    """Whoever asks whether one is under way holds the kernel's lock for a moment."""
-    with (layout.state / lock.CUT_OVER).open("a") as look:
-        fcntl.flock(look, fcntl.LOCK_SH)
-        assert not lock.busy(layout)
-        ends = threading.Timer(0.3, fcntl.flock, (look, fcntl.LOCK_UN))
-        ends.start()
-        with lock.flock(layout, lock.CUT_OVER, wait=False):
-            assert lock.busy(layout)
-        ends.join()
-
-
 def test_a_cut_over_that_was_begun_is_followed_and_not_begun_again(
     layout: Layout, tmp_path: Path
 ) -> None:
@@ -80,9 +33,9 @@ def test_a_cut_over_that_was_begun_is_followed_and_not_begun_again(
     program.write_bytes(agent())
     begin = (sys.executable, "-IS", str(program), "--root", str(layout.root), "begin", "none")
     for _ in range(2):
-        told = subprocess.run((*begin, "--run", "one"), capture_output=True, text=True, check=False)
-        assert told.returncode == 64
-        assert "no release is called 'none'" in told.stdout
+        done = subprocess.run((*begin, "--run", "one"), capture_output=True, text=True, check=False)
+        assert done.returncode == 64
+        assert "no release is called 'none'" in done.stdout
     audit = [json.loads(line) for line in layout.audit.read_text().splitlines()]
     assert [line["phase"] for line in audit] == ["refused"]
 
@@ -98,6 +51,26 @@ def test_a_journal_is_read_back_as_it_was_written(layout: Layout) -> None:
     assert Journal.load(layout.journal) is None
 
 
+def test_data_stores_are_put_back_before_their_users() -> None:
+    """Nothing else is healthy without them; of the rest, what stopped for its successor is next."""
+    switches = [
+        Switch("redis", "replace", data=True),
+        Switch("web", "overlap"),
+        Switch("page", "replace"),
+        Switch("bot", "overlap"),
+    ]
+    stores, others = Journal("herald", "new", "old", "ada", switches=switches).backwards()
+    assert [switch.service for switch in stores] == ["redis"]
+    assert [switch.service for switch in others] == ["page", "bot", "web"]
+
+
+def test_a_release_of_before_is_asked_to_undo_by_its_own_word() -> None:
+    """What was released when the command was called `forget` can still be gone back to."""
+    old, new = ["python", "-m", "backend.forget"], ["python", "-m", "backend.undo"]
+    assert undoing({"forget": {"backend": old}}) == {"backend": old}
+    assert undoing({"undo": {"backend": new}}) == {"backend": new}
+
+
 def test_a_file_never_exists_with_another_mode(tmp_path: Path) -> None:
     """It has its mode when it gets its name; a half-written leftover is replaced."""
     path = tmp_path / "secret"
@@ -105,7 +78,7 @@ def test_a_file_never_exists_with_another_mode(tmp_path: Path) -> None:
     write_durably(path, b"text", 0o400)
     assert path.read_bytes() == b"text"
     assert path.stat().st_mode & 0o777 == 0o400
-    assert [found.name for found in tmp_path.iterdir()] == ["secret"]
+    assert [file.name for file in tmp_path.iterdir()] == ["secret"]
 
 
 def test_secrets_are_stored_once_under_their_own_names(layout: Layout) -> None:
@@ -119,7 +92,7 @@ def test_secrets_are_stored_once_under_their_own_names(layout: Layout) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "old", "new", "told"),
+    ("kind", "old", "new", "expected"),
     [
         ("redis", (8, 0), (8, 2), ""),
         ("redis", (7, 4), (8, 0), ""),
@@ -130,12 +103,12 @@ def test_secrets_are_stored_once_under_their_own_names(layout: Layout) -> None:
     ],
 )
 def test_a_data_store_gets_no_version_that_cannot_read_its_files(
-    kind: str, old: tuple[int, int], new: tuple[int, int], told: str
+    kind: str, old: tuple[int, int], new: tuple[int, int], expected: str
 ) -> None:
     """Redis goes forward only; PostgreSQL stays within a major version."""
     said = verdict(kind, old, new)
-    assert told in said
-    assert bool(said) == bool(told)
+    assert expected in said
+    assert bool(said) == bool(expected)
 
 
 def test_links_move_in_one_step(layout: Layout) -> None:
@@ -168,8 +141,8 @@ def test_the_agent_is_one_file_that_needs_nothing_but_python(tmp_path: Path) -> 
         (*command, "--who", "ada", "lock", "--token", "t", "--seconds", "60"), check=False
     )
     assert taken.returncode == 0
-    found = json.loads((tmp_path / "herald/state/lock.json").read_text())
-    assert found["expires"] > began
+    written = json.loads((tmp_path / "herald/state/lock.json").read_text())
+    assert written["expires"] > began
     refused = subprocess.run(
         (*command, "follow", "--run", "none"), capture_output=True, check=False
     )

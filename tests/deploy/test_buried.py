@@ -16,10 +16,10 @@ from deploy.agent.cutover.buried import letters_of, order, youngest
 from deploy.agent.cutover.journal import Journal
 from deploy.agent.host.redis_cli import Redis
 from deploy.agent.host.release import Release
-from shared.keys import dead_letters_of, previous_dead_letters_of
+from shared.keys import dead_letters_of
+from tests.deploy.stores import STREAM
 from tests.servers import RedisServer
 
-STREAM = "command_received"
 RELEASE = Release(Path("r"), {"streams": {STREAM: ["backend", "audit"]}, "smoke": None})
 
 
@@ -36,7 +36,7 @@ class Direct(Redis):
 
 def direct(client: Any) -> Redis:
     """Return what the agent asks."""
-    return Direct("", "", "", "", "", client)
+    return Direct("", "", "", "", "", client=client)
 
 
 @pytest.fixture
@@ -66,19 +66,14 @@ def bury(client: Any, entry: str, group: str = "backend", event: str = "x", key:
 
 def pending(client: Any, group: str) -> list[str]:
     """Return what a group has to handle again, once nobody has had it for 15 seconds."""
-    found = client.xautoclaim(STREAM, group, "old", 15_000, justid=True)
-    return [str(entry) for entry in found]
+    answer = client.xautoclaim(STREAM, group, "old", 15_000, justid=True)
+    return [str(entry) for entry in answer]
 
 
 def give_back(client: Any, since: dict[str, str], smoke: str = "") -> tuple[int, int]:
     """Give back what was buried since."""
     journal = Journal("herald", "new", "old", "ada", smoke=smoke, letters=since)
     return buried.take_back(direct(client), buried.streams(RELEASE), journal)
-
-
-def test_the_runtime_and_the_agent_mean_the_same_letters() -> None:
-    """Those of the release before, too, which had another place for them."""
-    assert letters_of(STREAM) == (dead_letters_of(STREAM), previous_dead_letters_of(STREAM))
 
 
 @pytest.mark.parametrize("key", letters_of(STREAM))

@@ -3,26 +3,36 @@
 import itertools
 import json
 import signal
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 
 from deploy.server import scheduled
-from tests.deploy.points import Points
+from tests.deploy.points import Points, deploy_until
 from tests.deploy.project import HOST, SERVICES, Project, wait_for
-from tests.deploy.server import Server
+from tests.deploy.server import ON_DISK, READY, Server
 from tests.deploy.stores import LABEL
 from tests.deploy.traffic import Traffic
 
 pytestmark = pytest.mark.timeout(600)
 STORE_CHANGES = ("services.yml", "persistence: always", "persistence: everysec")
 LEVELS = itertools.cycle(("WARNING", "INFO"))
+UNNAMED = "docker images -q --filter dangling=true"
 COUNT = itertools.count(31)
 UNDONE = "rolled back"
 DEATHS = (
     *("begun", "create", "switch backend", "switch tg_bot: docker stop"),
     *("smoke", "commit", "commit: docker rm"),
 )
+
+
+@pytest.fixture(scope="module")
+def server(servers_can_be_made: None, folder: Path) -> Iterator[Server]:
+    """A server whose disk outlives a power cut."""
+    with Server(folder, READY, ON_DISK) as server:
+        yield server
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -48,13 +58,6 @@ def last_phases(server: Server) -> list[str]:
     return [line.partition('"phase": "')[2].partition('"')[0] for line in reversed(lines)]
 
 
-def close_connections(server: Server) -> None:
-    """End every SSH session of the server at once; its sshd goes on."""
-    # A connection's monitor may end by itself when its session is killed.
-    each = "for p in $(pgrep -P $(cat /run/sshd.pid))"
-    server.sh(f"{each}; do pkill -KILL -P $p; kill -9 $p 2>/dev/null || true; done")
-
-
 @pytest.mark.parametrize("moment", [*DEATHS, ""])
 def test_a_cut_over_that_dies_is_settled_by_the_next_deploy(
     moment: str, project: Project, server: Server, traffic: Traffic, points: Points
@@ -70,15 +73,17 @@ def test_a_cut_over_that_dies_is_settled_by_the_next_deploy(
     ):
         if moment:
             points.kill(moment)
-        code, told = project.run("deploy", HOST)
-        assert code == (69 if moment else 0), told
-        assert ("the cut-over died on the host; run the same command again" in told) == bool(moment)
+        code, output = project.run("deploy", HOST)
+        assert code == (69 if moment else 0), output
+        assert ("the cut-over died on the host; run the same command again" in output) == bool(
+            moment
+        )
         code, status = project.run("status", HOST)
         assert code == (2 if moment else 0)
         assert ("died; the next deploy undoes or finishes it" in status) == bool(moment)
     phase = json.loads(left).get("phase")
-    assert ("rolled back: release " in told) == (phase == "begun")
-    assert (f"release {json.loads(left).get('release')} runs" in told) == (phase == "committed")
+    assert ("rolled back: release " in output) == (phase == "begun")
+    assert (f"release {json.loads(left).get('release')} runs" in output) == (phase == "committed")
     if not moment:
         assert set(server.containers()) == SERVICES
 
@@ -93,8 +98,8 @@ def test_a_change_of_redis_that_dies_is_undone(
     with project.undone(), other_release(project), traffic.case(name):
         project.replace(*STORE_CHANGES)
         points.kill(moment)
-        code, told = project.run("deploy", HOST)
-        assert code == 69, told
+        code, output = project.run("deploy", HOST)
+        assert code == 69, output
         project.succeed("rollback", HOST, f"to={server.current()}")
     assert server.containers()["redis"] == before["redis"]
 
@@ -113,8 +118,8 @@ def test_undoing_that_dies_is_done_again(
         points.kill(": docker rm", "recover")
         assert project.run("rollback", HOST)[0] != 0
         points.wait()
-        told = project.succeed("deploy", HOST)
-        assert "rolled back: " in told
+        output = project.succeed("deploy", HOST)
+        assert "rolled back: " in output
     assert server.containers()["tg_bot"] != before["tg_bot"]
     assert set(server.containers()) == SERVICES
 
@@ -128,10 +133,10 @@ def test_a_connection_lost_while_sending_changes_nothing(
         project.new_version("tg_bot", "lost while sending")
         process = project.start("deploy", HOST)
         wait_for(process, "sending tg_bot")
-        close_connections(server)
-        told = process.communicate()[0]
-        assert process.returncode == 69, told
-        assert "Traceback" not in told
+        server.close_connections()
+        output = process.communicate()[0]
+        assert process.returncode == 69, output
+        assert "Traceback" not in output
         assert server.containers() == before
         project.succeed("deploy", HOST)
     assert server.containers()["tg_bot"] != before["tg_bot"]
@@ -143,16 +148,28 @@ def test_a_connection_lost_before_the_cut_over_changes_nothing(
     """The release is on the server and nothing uses it; the same deploy then goes through."""
     before = server.containers()
     with other_bot(project), traffic.case("SSH killed before the cut-over"):
-        points.hold(": docker", "tag")
-        process = project.start("deploy", HOST)
-        points.held()
-        close_connections(server)
-        told = process.communicate()[0]
-        assert process.returncode == 69, told
+        process = deploy_until(project, points, ": docker", "tag")
+        server.close_connections()
+        output = process.communicate()[0]
+        assert process.returncode == 69, output
         assert server.containers() == before
         points.go_on()
         project.succeed("deploy", HOST)
     assert server.containers()["tg_bot"] != before["tg_bot"]
+
+
+def test_an_image_that_was_sent_and_never_named_goes_with_the_next_deploy(
+    project: Project, server: Server, traffic: Traffic, points: Points
+) -> None:
+    """Nothing else would ever clear it away: no release knows it."""
+    with other_bot(project), traffic.case("agent killed before it names an image"):
+        with project.undone():
+            project.new_version("tg_bot", "never named")
+            points.kill(": docker", "tag")
+            assert project.run("deploy", HOST)[0] != 0
+        assert server.sh(UNNAMED)
+        project.succeed("deploy", HOST)
+    assert not server.sh(UNNAMED)
 
 
 def test_a_deployer_that_has_lost_its_lock_changes_nothing(
@@ -161,16 +178,14 @@ def test_a_deployer_that_has_lost_its_lock_changes_nothing(
     """Whoever has taken it meanwhile is named."""
     before = server.containers()
     with other_bot(project), traffic.case("deployer that has lost its lock"):
-        points.hold(": docker", "tag")
-        process = project.start("deploy", HOST)
-        points.held()
+        process = deploy_until(project, points, ": docker", "tag")
         project.succeed("unlock", HOST)
         project.succeed("lock", HOST, "reason=mine now")
         points.go_on()
-        told = process.communicate()[0]
-        assert process.returncode == 75, told
-        assert "locked by " in told
-        assert "mine now" in told
+        output = process.communicate()[0]
+        assert process.returncode == 75, output
+        assert "locked by " in output
+        assert "mine now" in output
     project.succeed("unlock", HOST)
     assert server.containers() == before
 
@@ -181,15 +196,13 @@ def test_a_connection_lost_in_the_cut_over_is_taken_up_again(
 ) -> None:
     """The cut-over goes on without it, and the deployer sees its end."""
     with other_bot(project), traffic.case(f"SSH killed at '{moment}'"):
-        points.hold(moment)
-        process = project.start("deploy", HOST)
-        points.held()
-        close_connections(server)
+        process = deploy_until(project, points, moment)
+        server.close_connections()
         wait_for(process, "the connection was lost; following again")
         points.go_on()
-        told = process.communicate()[0]
-        assert process.returncode == 0, told
-        assert " runs (1 changed" in told
+        output = process.communicate()[0]
+        assert process.returncode == 0, output
+        assert " runs (1 changed" in output
     assert set(server.containers()) == SERVICES
 
 
@@ -198,9 +211,7 @@ def test_a_deployer_killed_in_the_cut_over_is_not_needed(
 ) -> None:
     """The release runs in the end; the same deploy then has nothing to do."""
     with other_bot(project), traffic.case("deployer killed in the cut-over"):
-        points.hold("switch tg_bot")
-        process = project.start("deploy", HOST)
-        points.held()
+        process = deploy_until(project, points, "switch tg_bot")
         process.send_signal(signal.SIGKILL)
         process.communicate()
         points.go_on()
@@ -215,14 +226,13 @@ def test_an_engine_that_dies_in_the_cut_over_leaves_the_old_release(
     """The cut-over waits for the engine, undoes what it did, and says why."""
     before = server.containers()
     with other_bot(project), traffic.case("Docker engine killed in the cut-over"):
-        points.hold("switch tg_bot: docker stop")
-        process = project.start("deploy", HOST)
+        process = deploy_until(project, points, "switch tg_bot: docker stop")
         agent = points.held()
         # In one breath: the engine is back after half a second.
         server.sh(f"kill -9 $(cat /run/docker.pid) && kill -CONT {agent}")
-        told = process.communicate()[0]
-        assert process.returncode == 1, told
-        assert "rolled back: " in told
+        output = process.communicate()[0]
+        assert process.returncode == 1, output
+        assert "rolled back: " in output
     assert server.containers() == before
     project.succeed("status", HOST)
 
@@ -242,9 +252,7 @@ def test_a_power_cut_in_the_cut_over_is_undone_by_the_boot(
     """No deployer is needed for the old bot, which was stopped already, to poll again."""
     before = server.containers()
     with other_bot(project), traffic.case("power cut with the old bot stopped"):
-        points.hold("smoke")
-        process = project.start("deploy", HOST)
-        points.held()
+        process = deploy_until(project, points, "smoke")
         assert server.containers()["tg_bot"] != before["tg_bot"]
         process.send_signal(signal.SIGKILL)
         process.communicate()
@@ -264,9 +272,7 @@ def test_a_power_cut_never_starts_two_servers_on_one_volume(
     before = server.containers()
     with project.undone(), traffic.case("power cut while Redis changes"):
         project.replace(*STORE_CHANGES)
-        points.hold("smoke")
-        process = project.start("deploy", HOST)
-        points.held()
+        process = deploy_until(project, points, "smoke")
         process.send_signal(signal.SIGKILL)
         process.communicate()
         server.cut_power()

@@ -3,15 +3,17 @@
 import json
 import shutil
 import time
+from calendar import timegm
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from deploy.release.checkout import ROOT
+from shared.keys import BACKUP_TIME
 from tests.deploy.project import HOST, Project
 from tests.deploy.server import Server, docker
-from tests.deploy.stores import stream, table, unacknowledged, wait_until_there
+from tests.deploy.stores import ask_redis, stream, table, unacknowledged, wait_until_there
 from tests.deploy.traffic import Traffic
 
 pytestmark = pytest.mark.timeout(900)
@@ -48,12 +50,13 @@ def test_a_restore_brings_back_one_moment_and_the_bot_goes_on(
     """Saved while commands poured in: stream and table agree, and hold nothing of afterwards."""
     before = traffic.write(50, "before")
     wait_until_there(server, before)
-    with traffic.written():
-        time.sleep(1)
-        told = project.succeed("backup", HOST, f"to={folder / 'copies'}")
-        time.sleep(1)
-    assert "hashes are right" in told
+    with traffic.written() as writer:
+        writer.go_on()
+        output = project.succeed("backup", HOST, f"to={folder / 'copies'}")
+    assert "hashes are right" in output
     (name,) = backups(server)
+    made = timegm(time.strptime(name, "%Y%m%dT%H%M%SZ"))
+    assert 0 <= int(ask_redis(server, f"GET {BACKUP_TIME}")) - made < 600, "the metrics say when"
     wait_until_there(server, traffic.sent)
     project.succeed("restore", HOST, f"from={name}")
     restored = stream(server)
@@ -70,7 +73,7 @@ def test_a_copy_is_whole_and_nobody_else_reads_it(
     project: Project, server: Server, traffic: Traffic, folder: Path
 ) -> None:
     """On the host and here; a damaged one is refused before anything is changed."""
-    (copy,) = (folder / "copies/staging").iterdir()
+    (copy,) = (folder / "copies/server").iterdir()
     assert copy.stat().st_mode & 0o777 == 0o700
     assert {path.name: path.stat().st_mode & 0o777 for path in copy.iterdir()} == dict.fromkeys(
         ("backup.json", "redis.rdb", "postgres.dump"), 0o600
@@ -91,10 +94,10 @@ def test_a_copy_is_whole_and_nobody_else_reads_it(
     ):
         assert project.run("restore", HOST, f"from={source}")[0] == code
         assert line in project.run("restore", HOST, f"from={source}", "dry=1")[1]
-    told = project.succeed("restore", HOST, f"from={backups(server)[0]}", "dry=1")
-    assert told.startswith("would stop backend and tg_bot, back up today's data")
-    told = project.succeed("restore", HOST, f"from={copy}", "dry=1")
-    assert told.startswith("would send the backup of 20")
+    output = project.succeed("restore", HOST, f"from={backups(server)[0]}", "dry=1")
+    assert output.startswith("would stop backend and tg_bot, back up today's data")
+    output = project.succeed("restore", HOST, f"from={copy}", "dry=1")
+    assert output.startswith("would send the backup of 20")
     assert server.sh("docker inspect -f '{{.State.StartedAt}}' $(docker ps -q)") == started
 
 
@@ -102,7 +105,7 @@ def test_what_cannot_be_put_in_place_leaves_everything_as_it_was(
     project: Project, server: Server, traffic: Traffic, folder: Path
 ) -> None:
     """A dump that PostgreSQL cannot read: today's data stays, and every service runs."""
-    (copy,) = (folder / "copies/staging").iterdir()
+    (copy,) = (folder / "copies/server").iterdir()
     wrong = folder / "wrong"
     shutil.copytree(copy, wrong)
     dump = (wrong / "postgres.dump").read_bytes()
@@ -110,9 +113,9 @@ def test_what_cannot_be_put_in_place_leaves_everything_as_it_was(
     facts = json.loads((wrong / "backup.json").read_text())
     facts["files"]["postgres.dump"] = sha256((wrong / "postgres.dump").read_bytes()).hexdigest()
     (wrong / "backup.json").write_text(json.dumps(facts))
-    code, told = project.run("restore", HOST, f"from={wrong}")
+    code, output = project.run("restore", HOST, f"from={wrong}")
     assert code == 69
-    assert "today's data is in place" in told
+    assert "today's data is in place" in output
     assert not server.succeeds("test -e /srv/herald/state/restore.json")
     policies = server.sh("docker inspect -f '{{.HostConfig.RestartPolicy.Name}}' $(docker ps -q)")
     assert policies.split() == ["always"] * 4
@@ -124,18 +127,22 @@ def test_what_cannot_be_put_in_place_leaves_everything_as_it_was(
 def test_the_oldest_backup_can_be_restored_although_it_is_one_too_many(
     project: Project, server: Server, traffic: Traffic
 ) -> None:
-    """The backup of today's data would otherwise clear away the one that is wanted."""
-    server.sh("echo '{\"keep\": 1}' >/srv/herald/backup.json")
-    project.succeed("backup", HOST)
+    """The backup of today's data would otherwise clear away the one that is wanted.
+
+    Both by plain pyinfra.
+    """
+    server.sh("echo '{\"keep\": 1}' >/srv/herald/retention.json")
+    assert project.pyinfra("backup", "-y")[0] == 0
     (name,) = backups(server)
     saved = list(traffic.sent)
     traffic.write(5, "gone")
     wait_until_there(server, traffic.sent)
-    project.succeed("restore", HOST, f"from={name}")
+    code, output = project.pyinfra("restore", "-y", "--data", f"from={name}")
+    assert code == 0, output
     wait_until_there(server, saved)
     traffic.sent = saved
     assert name in backups(server)
-    server.sh("rm /srv/herald/backup.json")
+    server.sh("rm /srv/herald/retention.json")
 
 
 def test_a_restore_outlives_its_connection(
@@ -152,9 +159,9 @@ def test_a_restore_outlives_its_connection(
     while not server.succeeds(cut):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    told, _ = process.communicate()
-    assert process.returncode == 0, told
-    assert "the connection was lost" in told
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    assert "the connection was lost" in output
     wait_until_there(server, saved)
     traffic.sent = saved
 
@@ -173,8 +180,8 @@ def test_a_restore_that_is_killed_is_done_again_by_the_next_deploy(
     while not server.succeeds(f"grep -q before /srv/herald/state/restore.json && {kill}"):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    told, _ = process.communicate()
-    assert process.returncode == 69, told
+    output, _ = process.communicate()
+    assert process.returncode == 69, output
     assert not healthy(server)
     project.succeed("deploy", HOST)
     wait_until_there(server, wanted)
@@ -205,8 +212,8 @@ def test_another_redis_is_backed_up_first_and_keeps_everything(
     there = backups(server)
     change_redis(project, 'LABEL upgraded="yes"\n')
     with traffic.written():
-        told = project.succeed("deploy", HOST)
-    assert "backing up before redis changes" in told
+        output = project.succeed("deploy", HOST)
+    assert "backing up before redis changes" in output
     assert len(backups(server)) == len(there) + 1
     form = "'{{.Config.Labels.upgraded}}'"
     running = "$(docker ps -q --filter label=com.docker.compose.service=redis)"
@@ -220,9 +227,9 @@ def test_an_older_redis_is_refused_and_the_present_one_runs_on(
     """It may not be able to read what the newer one has written."""
     started = server.sh("docker inspect -f '{{.State.StartedAt}}' $(docker ps -q)")
     change_redis(project, OLDER)
-    code, told = project.run("deploy", HOST)
+    code, output = project.run("deploy", HOST)
     assert code == 1
-    assert "redis: version 7.0 is older than" in told
+    assert "redis: version 7.0 is older than" in output
     assert server.sh("docker inspect -f '{{.State.StartedAt}}' $(docker ps -q)") == started
     traffic.write(5, "on")
     wait_until_there(server, traffic.sent)
@@ -242,14 +249,14 @@ def test_a_lost_server_lives_on_in_a_new_one(
     """What Telegram has kept meanwhile is handled there; nothing of the backup is missing."""
     copies = folder / "last"
     project.succeed("backup", HOST, f"to={copies}")
-    (copy,) = (copies / "staging").iterdir()
-    code, told = project.run("deploy", HOST, f"from={copy}")
+    (copy,) = (copies / "server").iterdir()
+    code, output = project.run("deploy", HOST, f"from={copy}")
     assert code == 64
-    assert "deploy without from=, then make restore" in told
+    assert "deploy without from=, then make restore" in output
     docker("kill", server.id)
     traffic.write(7, "meanwhile")
     with Server(folder / "new") as new:
-        project.servers["staging"] = new
+        project.servers["server"] = new
         assert "would start with the backup of" in project.succeed(
             "deploy", HOST, f"from={copy}", "dry=1"
         )

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.points import Points
+from shared.keys import dead_letters_of, previous_dead_letters_of
+from tests.deploy.points import Points, deploy_until
 from tests.deploy.project import HOST, SERVICES, Project
 from tests.deploy.server import READY, Server
-from tests.deploy.stores import ask_redis
+from tests.deploy.stores import STREAM, ask_redis
 from tests.deploy.traffic import Traffic
 
 pytestmark = pytest.mark.timeout(600)
@@ -27,16 +28,21 @@ HEALTH = "health: {http: /health, port: 8080}"
 QUICK = "interval: 1s, timeout: 1s, retries: 2, start_period: 1s"
 RUNS = "    return run_bot("
 SICK = f"""\
-    from shared.telegram.updates.polling import PollState
+    from shared.telegram.updates.state import PollState
     PollState.moves = property(lambda _: not __import__("os").path.exists("/tmp/sick"))
 {RUNS}"""
 COMMANDS = "services/backend/src/backend/commands.py"
-STORE = "    async def store(self, event: CommandReceived, delivery: Delivery) -> None:\n"
+STORE = '    """Insert a row for each command."""\n'
 PUBLISHED = "      tests: [0]\n    env:\n      DATABASE_URL"
 TAKEN = "      tests: [0]\n      prod: [22]\n    env:\n      DATABASE_URL"
-RAISES = '        raise RuntimeError("on purpose")\n'
+LESS_PATIENCE = ("deploy/agent/cutover/smoke.py", "\nWITHIN = 30.0\n", "\nWITHIN = 5.0\n")
+RAISES = '    raise RuntimeError("on purpose")\n'
 GIVEN_BACK = " events that were buried meanwhile are with their consumers again"
-NO_SMOKE = '        if event.command == "/smoke":\n            raise TryLaterError("on purpose")\n'
+NO_SMOKE = """\
+    if any(event.command == "/smoke" for event, _ in events):
+        raise TryLaterError("on purpose")
+"""
+IMPORT = "from shared.generated.events import "
 
 
 @pytest.fixture(scope="module")
@@ -105,10 +111,9 @@ def test_a_backend_that_does_nothing_with_events(
 ) -> None:
     """It is healthy, and the smoke test fails; the event is gone from stream and table."""
     with project.undone(), traffic.case("failing smoke test"):
+        project.replace(*LESS_PATIENCE)
         project.replace(COMMANDS, STORE, STORE + NO_SMOKE)
-        project.replace(
-            COMMANDS, "import Delivery, Limits,", "import Delivery, Limits, TryLaterError,"
-        )
+        project.replace(COMMANDS, IMPORT, f"{IMPORT}TryLaterError, ")
         fails(project, server, "smoke test: group backend has not consumed the event")
 
 
@@ -149,14 +154,14 @@ def fails_by_boot(project: Project, server: Server, points: Points, moment: str)
 
 def bury_one(server: Server) -> None:
     """Bury an entry that was handled long ago."""
-    entry = ask_redis(server, "XRANGE command_received - + COUNT 1")[0][0]
+    entry = ask_redis(server, f"XRANGE {STREAM} - + COUNT 1")[0][0]
     letter = f"event_id x reason x group backend entry_id {entry}"
-    ask_redis(server, f'XADD {{command_received}}.dlq "*" {letter}')
+    ask_redis(server, f'XADD {dead_letters_of(STREAM)} "*" {letter}')
 
 
 def dead_letters(server: Server) -> list[str]:
     """Return the ids of all dead letters."""
-    keys = ("{command_received}.dlq", "command_received.dlq")
+    keys = (dead_letters_of(STREAM), previous_dead_letters_of(STREAM))
     pages = [ask_redis(server, f"XRANGE {key} - +") for key in keys]
     return [letter for page in pages for letter, _ in page]
 
@@ -210,9 +215,7 @@ def test_a_disk_that_becomes_full_in_the_cut_over(
         project.other_settings(LOG_LEVEL="ERROR"),
         traffic.case(f"full disk in the cut-over: {disk}"),
     ):
-        points.hold("switch backend")
-        process = project.start("deploy", HOST)
-        points.held()
+        process = deploy_until(project, points, "switch backend")
         fill(server, disk)
         points.go_on()
         output = process.communicate()[0]

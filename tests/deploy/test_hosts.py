@@ -13,7 +13,7 @@ import pytest
 from deploy import inventory
 from deploy.errors import RemoteError
 from deploy.release.registry import pull
-from deploy.remote import Remote
+from deploy.ssh.link import Link
 from tests.deploy.project import Project
 from tests.deploy.server import Server, docker
 from tests.deploy.stores import wait_until_there
@@ -120,8 +120,8 @@ def test_an_image_with_another_id_is_refused(
     server = project.servers["one"]
     before = server.sh("docker images -aq | sort")
     wrong = f"sha256:{0:064}"
-    with Remote(host) as remote, pytest.raises(RemoteError, match="is not the image") as refused:
-        remote.run(pull(remote, "herald", "backend", reference, wrong))
+    with Link(host) as link, pytest.raises(RemoteError, match="is not the image") as refused:
+        link.run(pull(link, "herald", "backend", reference, wrong))
     assert refused.value.code == 65
     assert server.sh("docker images -aq | sort") == before
 

@@ -2,12 +2,14 @@
 
 import json
 import signal
+import time
 
 import pytest
 
-from shared.generated.events import command_received
+from shared.keys import dead_letters_of
 from tests.deploy.project import HOST, SERVICES, Project, wait_for
 from tests.deploy.server import Server
+from tests.deploy.stores import STREAM
 from tests.deploy.traffic import Traffic
 
 pytestmark = pytest.mark.timeout(600)
@@ -43,7 +45,7 @@ def test_the_operator_looks_at_dead_letters_and_drops_them(
         "docker exec $(docker ps -q --filter label=com.docker.compose.service=redis)"
         " cat /run/secrets/REDIS_OPERATOR_PASSWORD"
     ).strip()
-    add = f'XADD {command_received.dead_letters} "*" event_id an-id reason no-reason'
+    add = f'XADD {dead_letters_of(STREAM)} "*" event_id an-id reason no-reason'
     server.sh(
         "docker exec $(docker ps -q --filter label=com.docker.compose.service=redis) sh -c"
         ' \'REDISCLI_AUTH="$(cat /run/secrets/REDIS_OPERATOR_PASSWORD)" redis-cli --user operator '
@@ -55,6 +57,18 @@ def test_the_operator_looks_at_dead_letters_and_drops_them(
     assert f"{letter}  dropped" in dropped
     assert password not in listed + dropped
     assert "no-reason" not in project.succeed("dead-letters", HOST, "do=list")
+
+
+def test_the_operator_follows_the_streams(
+    project: Project, server: Server, traffic: Traffic
+) -> None:
+    """`make events host=…` shows what lands on the server, and leaves nothing running there."""
+    with project.start("events", HOST, "since=1h") as following:
+        wait_for(following, f'"entry": {{"stream": "{STREAM}"')
+        assert "shared.tail" in server.sh("ps -eo args")
+        following.communicate("")
+    while "shared.tail" in server.sh("ps -eo args"):
+        time.sleep(0.2)
 
 
 def test_a_deploy_of_what_runs_restarts_nothing(
@@ -90,7 +104,7 @@ def test_an_upgrade_restarts_what_changed_and_nothing_else(
 def test_a_rollback_goes_to_the_release_before_and_there_again(
     project: Project, server: Server, traffic: Traffic
 ) -> None:
-    """The second one comes back to where the first began; `to=` reaches any kept release.
+    """The second one, by plain pyinfra, comes back to where the first began; `to=` reaches any.
 
     One that was made before releases told of their stores and streams is reached like all others.
     """
@@ -103,7 +117,8 @@ def test_a_rollback_goes_to_the_release_before_and_there_again(
     after = server.containers()
     assert {name for name in SERVICES if before[name] != after[name]} == {"backend", "tg_bot"}
     with traffic.case("second rollback"):
-        project.succeed("rollback", HOST)
+        code, output = project.pyinfra("rollback", "-y")
+        assert code == 0, output
     assert server.current() == newest
     with traffic.case("rollback to the oldest release"):
         project.succeed("rollback", HOST, f"to={oldest}")
@@ -174,6 +189,36 @@ def test_a_data_store_that_is_killed_comes_back_with_all_of_its_data(
         pid = server.sh(look).strip()
         server.sh(f"kill -9 {pid}")
         server.wait_until(f"p=$({look}); test $p != 0 && test $p != {pid}")
+
+
+def test_an_image_that_was_cleared_away_is_missed_before_anything_changes(
+    project: Project, server: Server, traffic: Traffic
+) -> None:
+    """Somebody has made room: the release before runs in no container."""
+    before, release = server.containers(), server.current()
+    with traffic.case("rollback without its images"):
+        server.sh("docker image prune --all --force")
+        code, output = project.run("rollback", HOST)
+        assert code == 69, output
+        assert "this host lacks the image of " in output
+    assert server.containers() == before
+    assert server.current() == release
+
+
+def test_a_release_that_is_damaged_on_the_server_is_replaced_by_a_deploy(
+    project: Project, server: Server, traffic: Traffic
+) -> None:
+    """Nobody has to mend a file by hand, and what runs is not touched before."""
+    before = server.containers()
+    with traffic.case("deploy over a damaged release"), project.other_settings(LOG_LEVEL="WARNING"):
+        server.sh("truncate -s 100 /srv/herald/current/release.json")
+        code, output = project.run("status", HOST)
+        assert (code, "release.json is damaged" in output) == (2, True), output
+        output = project.succeed("deploy", HOST)
+    assert "the release that runs cannot be read: " in output
+    after = server.containers()
+    assert {name for name in SERVICES if before[name] != after[name]} == {"backend", "tg_bot"}
+    project.succeed("status", HOST)
 
 
 def test_every_phase_is_in_the_audit(project: Project) -> None:

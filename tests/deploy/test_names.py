@@ -11,14 +11,15 @@ from typing import Any
 
 import pytest
 
-from deploy import backups
 from deploy.agent.data import restore
 from deploy.agent.data.backup import kept
 from deploy.agent.host import names
-from deploy.agent.host.layout import AgentError, Layout
+from deploy.agent.host.errors import AgentError
+from deploy.agent.host.layout import Layout
 from deploy.errors import DataError
+from deploy.host import backups
 from deploy.inventory import Host
-from deploy.remote import Remote
+from deploy.ssh.link import Link
 
 AT = "2026-01-01T03:00:00Z"
 NAME = "20260101T030000Z"
@@ -87,7 +88,7 @@ def test_a_backup_that_says_something_else_is_refused_before_anything_is_sent(
 
 @pytest.mark.parametrize("name", CRAFTED, ids=ascii)
 def test_the_server_restores_from_nowhere_but_its_backups(tmp_path: Path, name: str) -> None:
-    """Its own settings are a backup.json too, one folder up."""
+    """What an earlier provision has written is a backup.json too, one folder up."""
     layout = Layout(tmp_path / "herald")
     saved(layout.backups / NAME)
     saved(tmp_path / "herald/x")
@@ -129,10 +130,10 @@ def test_a_server_cannot_name_the_folder_that_a_copy_goes_to(tmp_path: Path, nam
     """`..` would have put the copy in the place of all others, `../../x` beside them."""
     with (
         untouched(tmp_path / "copies"),
-        Remote(Host("host", "lab", "127.0.0.1", port=1)) as remote,
+        Link(Host("host", "lab", "127.0.0.1", port=1)) as link,
         pytest.raises(DataError, match=r"is no backup's name"),
     ):
-        backups.fetch(remote, name, tmp_path / "copies", print)
+        backups.fetch(link, name, tmp_path / "copies", print)
 
 
 def test_an_archive_from_a_server_holds_a_backups_files_and_nothing_else(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ class Nobody:
 def project(tmp_path: Path) -> Project:
     """A clone with secrets, a server that is away, and a Docker that is watched."""
     made = Project(tmp_path, "http://127.0.0.1:1")
-    made.servers["staging"] = Nobody(tmp_path)  # type: ignore[assignment]
+    made.servers["server"] = Nobody(tmp_path)  # type: ignore[assignment]
     (tmp_path / "bin").mkdir()
     docker = tmp_path / "bin/docker"
     docker.write_text(WRAPPER.format(calls=tmp_path / "calls"))
@@ -138,4 +138,4 @@ def test_a_misspelt_service_is_told_without_a_server(
     code, output = project.run(words[0], HOST, f"service={service}", *words[1:])
     assert (code, line in output) == (64, True), output
     code, output = project.run(words[0], HOST, "service=redis", *words[1:])
-    assert "Connection refused" in output
+    assert "cannot be reached" in output

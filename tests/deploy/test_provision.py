@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.release.bundle import agent
+from deploy.ssh.bundle import agent
 from tests.deploy.connections import LISTEN, LISTENER, TRY
 from tests.deploy.project import HOST, Project
 from tests.deploy.server import BARE, SYSTEMD, Server, docker
@@ -29,7 +29,7 @@ def server(
 def project(server: Server) -> Project:
     """A clone whose inventory names the user that provision makes."""
     made = Project(server.folder, "http://127.0.0.1:1")
-    made.servers["staging"] = server
+    made.servers["server"] = server
     # Swap would be the whole machine's, not the container's.
     made.data = {
         "ssh_user": "deploy",
@@ -146,7 +146,7 @@ def test_the_clock_starts_a_backup(project: Project, server: Server) -> None:
     assert server.succeeds("python3 /srv/herald/agent.pyz --help")
     server.sh("mkdir -p /srv/herald/state /srv/herald/releases/x")
     server.sh("ln -sfn releases/x /srv/herald/current")
-    assert json.loads(server.sh("cat /srv/herald/backup.json")) == {"keep": 3}
+    assert json.loads(server.sh("cat /srv/herald/retention.json")) == {"keep": 3}
     if server.image == BARE:
         assert "\n@daily root " in server.sh("cat /etc/cron.d/herald")
         server.sh("sed -i 's/^@daily /* * * * * /' /etc/cron.d/herald")

@@ -1,4 +1,4 @@
-"""A release as data, the inventory, the vault and the command line."""
+"""A release as data, and what of a checkout is fit to become one."""
 
 import json
 import subprocess
@@ -10,10 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy import cli, commands, inventory
-from deploy.errors import ConfigError, DataError, UsageError
-from deploy.inventory import Host
-from deploy.release import checkout, vault
+from deploy.errors import ConfigError, DataError
+from deploy.release import checkout
 from deploy.release.release import Release, Sources, make_release
 from infra.stack import HostPort, load_plan
 from infra.stack.compose.secrets import contents
@@ -39,7 +37,7 @@ def sources() -> Sources:
         secrets=contents(PLAN, {"TELEGRAM_BOT_TOKEN": TOKEN}),
         key="key",
         root="/srv/herald",
-        forgetful=checkout.with_module(PLAN, "forget"),
+        undoing=checkout.with_module(PLAN, "undo"),
     )
 
 
@@ -111,8 +109,10 @@ def clone(tmp_path: Path) -> Path:
 def test_a_dirty_checkout_is_refused(clone: Path) -> None:
     """What is deployed is a commit; the message names the file and says what to do."""
     assert checkout.commit(clone) == checkout.git(clone, "rev-parse", "HEAD")
+    (clone / "README.md").write_text("changed")
     (clone / "left over.txt").touch()
-    with pytest.raises(DataError, match=r"dirty \(.*left over.*\); commit or stash it") as refused:
+    named = r"dirty \(README.md, .*left over.*\); commit or stash it"
+    with pytest.raises(DataError, match=named) as refused:
         checkout.commit(clone)
     assert refused.value.code == 65
 
@@ -133,13 +133,13 @@ def test_a_stack_with_mistakes_is_refused(clone: Path) -> None:
 def test_only_who_can_undo_an_event_is_asked_to(sources: Sources, tmp_path: Path) -> None:
     """A subscriber without a module for it, such as a new worker, does not fail the smoke test."""
     (tmp_path / "services/backend/src/backend").mkdir(parents=True)
-    assert checkout.with_module(PLAN, "forget", tmp_path) == []
-    (tmp_path / "services/backend/src/backend/forget.py").touch()
-    assert checkout.with_module(PLAN, "forget", tmp_path) == ["backend"]
+    assert checkout.with_module(PLAN, "undo", tmp_path) == []
+    (tmp_path / "services/backend/src/backend/undo.py").touch()
+    assert checkout.with_module(PLAN, "undo", tmp_path) == ["backend"]
     test = json.loads(released(sources).files["release.json"])["smoke"]
-    assert test["forget"] == {"backend": ["python", "-m", "backend.forget"]}
-    nobody = json.loads(released(replace(sources, forgetful=())).files["release.json"])["smoke"]
-    assert (nobody["groups"], nobody["forget"]) == (["backend"], {})
+    assert test["undo"] == {"backend": ["python", "-m", "backend.undo"]}
+    nobody = json.loads(released(replace(sources, undoing=())).files["release.json"])["smoke"]
+    assert (nobody["groups"], nobody["undo"]) == (["backend"], {})
 
 
 def test_a_release_tells_where_its_stores_are_and_how_to_ask_them(
@@ -148,6 +148,8 @@ def test_a_release_tells_where_its_stores_are_and_how_to_ask_them(
     """By the names that services.yml gives: of Redis, of PostgreSQL, of the variable with a URL."""
     path = clone / "services.yml"
     path.write_text(renamed(path.read_text()).replace("REDIS_URL:", "EVENTS_URL:"))
+    for file in clone.rglob("settings.py"):
+        file.write_text(file.read_text().replace("redis_url", "events_url"))
     plan = load_plan(path)
     other = replace(
         sources,
@@ -197,144 +199,3 @@ def test_a_port_of_the_host_has_one_owner_at_a_time(sources: Sources) -> None:
     assert handover(sources, {"prod": (HostPort(80, 8000),)}) == "replace"
     assert handover(sources, {"prod": (HostPort(0, 8000),)}) == "overlap"
     assert handover(sources, {"dev": (HostPort(80, 8000),)}) == "overlap"
-
-
-@pytest.fixture
-def inventories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with one inventory and group data."""
-    (tmp_path / "inventories").mkdir()
-    (tmp_path / "group_data").mkdir()
-    (tmp_path / "inventories/lab.py").write_text('hosts = [("a", {"ssh_port": 23}), "b"]\n')
-    (tmp_path / "group_data/all.py").write_text('ssh_user = "ada"\nroot = "/srv/x"\n')
-    monkeypatch.setenv("HERALD_INVENTORIES", str(tmp_path))
-    return tmp_path
-
-
-def test_a_host_has_the_data_of_its_groups(inventories: Path) -> None:
-    """Its own wins, then its environment's, then everybody's."""
-    (inventories / "group_data/lab.py").write_text('root = "/srv/y"\n')
-    first, second = inventory.choose("", "lab")
-    assert (first.name, first.port, first.user, first.root) == ("a", 23, "ada", "/srv/y")
-    assert (second.name, second.port, second.address) == ("b", 22, "b")
-
-
-@pytest.mark.parametrize(
-    ("host", "environment", "output"),
-    [
-        ("", "", "host=NAME or env=NAME; hosts: a, b"),
-        ("c", "", "no host is called 'c'; there are: a, b"),
-        ("", "moon", "no environment is called 'moon'; there are: lab"),
-    ],
-)
-def test_an_unknown_place_is_refused(
-    inventories: Path, host: str, environment: str, output: str
-) -> None:
-    """With the names that there are."""
-    with pytest.raises(UsageError, match=output):
-        inventory.choose(host, environment)
-
-
-def test_a_misspelt_field_of_a_host_is_refused(inventories: Path) -> None:
-    """It would otherwise do nothing."""
-    (inventories / "inventories/lab.py").write_text('hosts = [("a", {"ssh_prot": 23})]\n')
-    with pytest.raises(ConfigError, match="'ssh_prot'; known are"):
-        inventory.load("lab")
-
-
-def test_a_home_folder_is_found_in_every_path(
-    inventories: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As the shell would, which does not see inventories nor what stands behind a `=`."""
-    monkeypatch.setenv("HOME", str(inventories))
-    file = inventories / "inventories/lab.py"
-    file.write_text('hosts = [("a", {"ssh_key": "~/id", "ssh_known_hosts_file": "~/known"})]\n')
-    (host,) = inventory.choose("a", "")
-    assert (host.key, host.known_hosts) == (f"{inventories}/id", f"{inventories}/known")
-    monkeypatch.setenv("HERALD_AGE_KEY", "~/age.key")
-    monkeypatch.setenv("HERALD_SECRETS", "~/vault")
-    assert (vault.key_file(), vault.folder()) == (inventories / "age.key", inventories / "vault")
-    monkeypatch.setenv("HERALD_INVENTORIES", "~")
-    assert inventory.choose("a", "") == [host]
-    file.write_text('hosts = [("a", {"ssh_key": "~nobody-of-that-name/id"})]\n')
-    with pytest.raises(ConfigError, match="no user of this machine"):
-        inventory.choose("a", "")
-
-
-@pytest.mark.parametrize(
-    "root", ["~/herald", "herald", "/", "/srv/../etc", "/srv/a b", "/srv/x\n", 5]
-)
-def test_a_root_is_a_plain_absolute_path(inventories: Path, root: object) -> None:
-    """It stands in units, in cron's lines and in shell text on the server."""
-    (inventories / "inventories/lab.py").write_text(f'hosts = [("a", {{"root": {root!r}}})]\n')
-    with pytest.raises(ConfigError, match="not an absolute path"):
-        inventory.choose("a", "")
-
-
-@pytest.mark.parametrize("ports", [["80"], 80, [0], [65536], ["22; rm -rf /"]])
-def test_ports_are_numbers(inventories: Path, ports: object) -> None:
-    """They stand in a program that the server's root runs."""
-    text = f'hosts = [("a", {{"firewall_ports": {ports!r}}})]\n'
-    (inventories / "inventories/lab.py").write_text(text)
-    with pytest.raises(ConfigError, match="not a list of ports"):
-        inventory.choose("a", "")
-
-
-def test_secrets_are_read_back_with_the_key_and_by_nobody_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The file on disk is encrypted, the key is 0600, and another key gets a clear refusal."""
-    monkeypatch.setenv("HERALD_SECRETS", str(tmp_path / "vault"))
-    monkeypatch.setenv("HERALD_AGE_KEY", str(tmp_path / "age.key"))
-    assert vault.ensure_key()
-    assert (tmp_path / "age.key").stat().st_mode & 0o777 == 0o600
-    secrets = vault.put(PLAN, vault.fill(PLAN, {}), "TELEGRAM_BOT_TOKEN", TOKEN)
-    assert TOKEN.encode() not in vault.save("lab", secrets).read_bytes()
-    assert vault.load("lab") == secrets
-    assert vault.missing(PLAN, secrets) == []
-    monkeypatch.setenv("HERALD_AGE_KEY", str(tmp_path / "other.key"))
-    vault.ensure_key()
-    with pytest.raises(ConfigError, match="is not encrypted for the key in"):
-        vault.load("lab")
-
-
-def test_a_missing_secret_is_named_with_the_command_that_sets_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Before any host is asked."""
-    monkeypatch.setenv("HERALD_SECRETS", str(tmp_path))
-    with pytest.raises(ConfigError, match="make secrets env=lab set=TELEGRAM_BOT_TOKEN"):
-        vault.complete(PLAN, "lab")
-
-
-@pytest.mark.parametrize(
-    ("words", "output"),
-    [
-        ((), "no verb"),
-        (("fly",), "no verb is called 'fly'"),
-        (("status", "dry=1"), "status does not take 'dry=1'"),
-        (("deploy", "staging"), "deploy does not take 'staging'"),
-        (("deploy", "dry=yes"), "dry is 1 or 0, not 'yes'"),
-    ],
-)
-def test_a_wrong_call_is_answered_with_help(
-    words: tuple[str, ...], output: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """And with exit code 64."""
-    assert cli.main(words) == 64
-    assert output in capsys.readouterr().err
-
-
-def test_every_verb_is_in_the_help_and_in_the_makefile() -> None:
-    """What cannot be found is not there."""
-    makefile = (checkout.ROOT / "Makefile").read_text()
-    for name in cli.VERBS:
-        assert f"  {name}" in cli.usage()
-        assert f"\n{name}: ##" in makefile
-
-
-def test_root_is_asked_for_only_where_we_are_not_root() -> None:
-    """Arguments are quoted for the remote shell in both cases."""
-    host = Host("a", "lab", "a", user="deploy")
-    assert commands.sudo(host, "echo", "a b") == "sudo -n echo 'a b'"
-    assert commands.sudo(replace(host, user="root"), "echo", "a b") == "echo 'a b'"
-    assert commands.ssh(host, "true")[-2:] == ["a", "true"]

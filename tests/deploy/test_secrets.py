@@ -36,7 +36,7 @@ def project(folder: Path, server: Server) -> Iterator[Project]:
     """A clone with a token of its own, which nothing else on this machine knows."""
     with reachable_simulator(any_token=True) as telegram:
         made = Project(folder, telegram)
-        made.servers["staging"] = server
+        made.servers["server"] = server
         made.settings["LOG_LEVEL"] = "DEBUG"
         temporary(folder).mkdir()
         made.variables["TMPDIR"] = str(temporary(folder))
@@ -68,8 +68,8 @@ def test_no_secret_leaks_from_provision_to_backup(
 ) -> None:
     """Neither into output, arguments, environments, temporary files, logs nor what Docker tells.
 
-    All is done with verbose=1, the services log at DEBUG, and processes and file modes on both
-    sides are looked at all the while.
+    All is done with verbose=1, or by pyinfra with all that it can say; the services log at DEBUG,
+    and processes and file modes on both sides are looked at all the while.
     """
     assert len(hidden) >= 7
     output = ""
@@ -77,6 +77,14 @@ def test_no_secret_leaks_from_provision_to_backup(
     with Sampler(hidden, THERE, server) as there, Sampler(hidden, ours, None) as here:
         output += project.succeed("provision", HOST, "verbose=1")
         output += project.succeed("deploy", HOST, "verbose=1")
+        project.settings["REPLIES_PER_SECOND"] = "20"
+        for words in (("--dry", "--debug-operations"), ("-y", "--debug", "--debug-all")):
+            code, said = project.pyinfra("release", "-vvv", *words)
+            assert (code, "would release" in said, " runs (1 changed" in said) == (
+                *(0, "--dry" in words),
+                "-y" in words,
+            ), said
+            output += said
         output += project.succeed("backup", HOST, "verbose=1", f"to={folder / 'copies'}")
         for verb in ("status", "logs", "audit", "drift", "releases"):
             output += project.succeed(verb, HOST, "verbose=1")
@@ -114,7 +122,7 @@ def test_the_hunt_finds_what_does_leak(project: Project, server: Server, hidden:
         server.sh(f"docker create --name leak --env TOKEN={leaked} {image}")
         server.sh(f"echo {leaked} >{LEAK}; logger -t leak {leaked}; sleep 2")
     assert len(in_text(output, hidden)) == 1
-    assert "cmdline of ssh" in here.places
+    assert "cmdline of python" in here.places
     assert {f"content of {LEAK}", "mode 644 of /srv/herald/secrets/open"} <= set(there.places)
     assert any(place.startswith("cmdline of ") for place in there.places)
     assert {"docker inspect", LEAK, "journal"} <= set(on_server(server, hidden))

@@ -130,11 +130,16 @@ class Watcher(Worker):
 
 
 class Traffic:
-    """Everything that was written to the bot of one server."""
+    """Everything that was written to the bot of one server.
+
+    Attributes:
+        server: Whose stores are to hold it.
+        sent: The texts.
+    """
 
     def __init__(self, telegram: str, server: Server) -> None:
         self._telegram = telegram
-        self._server = server
+        self.server = server
         self.sent: list[str] = []
 
     def write(self, number: int, word: str) -> list[str]:
@@ -147,26 +152,31 @@ class Traffic:
         return texts
 
     @contextmanager
-    def written(self) -> Iterator[None]:
-        """Write commands steadily inside the block."""
+    def written(self) -> Iterator[Writer]:
+        """Write commands steadily inside the block, and some more at its end."""
         writer = Writer(self._telegram)
         try:
-            yield
+            yield writer
             writer.go_on()
         finally:
             writer.stop()
             self.sent += writer.sent
 
     @contextmanager
-    def case(self, name: str) -> Iterator[None]:
-        """Write commands steadily inside the block; then hold everything to the claims."""
+    def case(self, name: str, longest: float = LONGEST_GAP) -> Iterator[None]:
+        """Write commands steadily inside the block; then hold everything to the claims.
+
+        Args:
+            name: What is done.
+            longest: For how many seconds nobody may poll.
+        """
         watcher, before = Watcher(self._telegram), len(self.sent)
         began = time.monotonic()
         try:
             with self.written():
                 yield
                 seconds = time.monotonic() - began
-            wait_until_there(self._server, self.sent)
+            wait_until_there(self.server, self.sent)
         finally:
             watcher.stop()
         ROWS.append(Row(name, seconds, watcher.gap, len(self.sent) - before))
@@ -174,7 +184,7 @@ class Traffic:
             bot = control.bot()
         assert bot["overlap_count"] == 0, bot["overlaps"]
         assert bot["conflicts"] == 0
-        assert watcher.gap < LONGEST_GAP
+        assert watcher.gap < longest
 
 
 def measured(rows: list[Row]) -> Iterator[str]:

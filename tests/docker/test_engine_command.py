@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from infra.engine.report import ROOT
+from infra.engine.stand_ins import RECIPES
 from tests.docker.containers import Engine
 
 COMMAND = (sys.executable, "-m", "infra.engine")
-PYTHON = "python:3.13-slim"
-IMAGES = ("python:3.13-slim", "redis:8", "postgres:17")
+IMAGES = tuple(RECIPES)
+PYTHON = IMAGES[0]
 
 
 def run(*options: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -5,13 +5,15 @@ import os
 import secrets
 import shlex
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from infra.stack import load_plan
 from infra.stack.compose.addresses import password_variable, stand_ins
-from infra.stack.compose.operating import FROM_INPUT, TOOL, around_password, runs_the_tool
+from infra.stack.compose.operating import FROM_INPUT, TAIL, TOOL, around_password, runs_the_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,14 +42,21 @@ class ComposeStack:
     ) -> None:
         self.compose("down", "--volumes", "--remove-orphans", "--timeout", "5")
 
-    def compose(self, *arguments: str, given: str = "") -> str:
-        """Run one Compose command and return its output; its failure shows what it said."""
-        command = (
-            *("docker", "compose", "--project-directory", ".", "--project-name", self.project),
-            *("-f", "infra/compose.tests.yml", *arguments),
-        )
+    @property
+    def command(self) -> tuple[str, ...]:
+        """How Compose's commands for this stack begin."""
+        project = ("--project-directory", ".", "--project-name", self.project)
+        return ("docker", "compose", *project, "-f", "infra/compose.tests.yml")
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of such a command."""
         env = {**os.environ, **stand_ins(self.plan, "tests")}
         env.pop("COMPOSE_PROFILES", None)
+        return env
+
+    def compose(self, *arguments: str, given: str = "") -> str:
+        """Run one Compose command and return its output; its failure shows what it said."""
+        command, env = (*self.command, *arguments), self.environment()
         done = subprocess.run(
             command, cwd=ROOT, env=env, input=given, check=False, capture_output=True, text=True
         )
@@ -73,12 +82,33 @@ class ComposeStack:
         if not operator:
             return self.compose("exec", "-T", *tool)
         password = stand_ins(self.plan, "tests")[password_variable(redis)]
-        url = password.join(around_password(redis))
+        url = password.join(around_password(redis, "tests"))
         return self.compose("exec", "-T", *FROM_INPUT, *tool, given=url)
+
+    @contextmanager
+    def following(self, *options: str) -> Iterator["subprocess.Popen[str]"]:
+        """Follow the streams as Redis' operator, as `make events` does inside a container."""
+        inside = runs_the_tool(self.plan)
+        assert inside is not None
+        service, redis = inside
+        tool = ("exec", "-T", service.name, *TAIL, *options)
+        password = stand_ins(self.plan, "tests")[password_variable(redis)]
+        with subprocess.Popen(
+            (*self.command, *tool),
+            cwd=ROOT,
+            env=self.environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdin
+            print(password.join(around_password(redis, "tests")), file=process.stdin, flush=True)
+            yield process
 
     def sql(self, query: str) -> list[list[str]]:
         """Return the rows of a query, each value as text."""
-        psql = ("psql", "-U", "herald", "-d", self.plan.project, "-At", "-F", "\t", "-c", query)
+        whose = ("-U", self.plan.project, "-d", self.plan.project)
+        psql = ("psql", *whose, "-At", "-F", "\t", "-c", query)
         printed = self.compose("exec", "-T", "postgres", *psql)
         return [line.split("\t") for line in printed.splitlines()]
 

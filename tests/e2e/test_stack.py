@@ -1,7 +1,10 @@
 """The whole stack in containers, as it is rendered: from a person's message to PostgreSQL."""
 
 import json
+import urllib.request
 from collections.abc import Iterator
+from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -22,9 +25,30 @@ def stack() -> Iterator[ComposeStack]:
 
 def test_every_container_is_healthy(stack: ComposeStack) -> None:
     """`up --wait` returned, and each container says itself that it is healthy."""
-    assert stack.states() == dict.fromkeys(
-        ("backend", "postgres", "redis", "telegram_sim", "tg_bot"), "healthy"
-    )
+    names = ("alertmanager", "backend", "postgres", "prometheus", "redis", "telegram_sim", "tg_bot")
+    assert stack.states() == dict.fromkeys(names, "healthy")
+
+
+async def test_prometheus_is_told_by_every_service_and_tells_alertmanager(
+    stack: ComposeStack,
+) -> None:
+    """Over networks of their own, by name; with the rules of services.yml."""
+
+    def asked(path: str) -> dict[str, Any]:
+        address = f"{stack.url('prometheus')}/api/v1/{path}"
+        with urllib.request.urlopen(address, timeout=30) as answer:  # noqa: S310 — of this stack
+            data: dict[str, Any] = json.load(answer)["data"]
+        return data
+
+    def up() -> set[str]:
+        result = asked("query?query=up%20%3D%3D%201")["result"]
+        return {series["metric"]["job"] for series in result}
+
+    await eventually(lambda: up() == {"backend", "tg_bot"}, seconds=120)
+    await eventually(lambda: asked("alertmanagers")["activeAlertmanagers"], seconds=120)
+    (rules,) = asked("rules")["groups"]
+    assert {rule["health"] for rule in rules["rules"]} <= {"ok", "unknown"}
+    assert len(rules["rules"]) > 5
 
 
 async def test_a_command_becomes_a_row(stack: ComposeStack) -> None:
@@ -78,6 +102,44 @@ async def test_the_operator_drops_a_dead_letter_and_a_service_may_not(stack: Com
     with pytest.raises(AssertionError, match="permissions"):
         stack.dead_letters("drop", letter, operator=False)
     assert stack.dead_letters("drop", letter) == f"{letter}  dropped\n"
+
+
+async def test_the_streams_are_followed_and_nothing_stays(stack: ComposeStack) -> None:
+    """What `make events` runs in a container shows entries, and ends when its input does."""
+    stack.redis("XADD", "command_received", "*", "__data__", '{"id":"e","data":{"user_id":14}}')
+    with stack.following("--user", "14", "--since", "1h") as following:
+        assert following.stdout
+        entries = (json.loads(line).get("entry") for line in following.stdout)
+        assert next(filter(None, entries))["event_id"] == "e"
+        assert await eventually(lambda: "shared.tail" in stack.compose("top", "backend"))
+        following.communicate("")
+    assert await eventually(lambda: "shared.tail" not in stack.compose("top", "backend"))
+
+
+def test_the_console_may_do_here_what_it_shows(stack: ComposeStack) -> None:
+    """Its page is in the image, and its service has the rights of `console:` at Redis."""
+    console = f"{stack.url('backend')}/console"
+    for path in ("/", "/journey.js", "/api/standing", "/api/letters"):
+        assert get_status(f"{console}{path}") == 200
+
+
+async def test_the_console_knows_how_every_container_is(stack: ComposeStack) -> None:
+    """It reaches the health checks of all others by their names, and Redis and PostgreSQL."""
+
+    def states() -> dict[str, str]:
+        with urlopen(f"{stack.url('backend')}/console/api/stack", timeout=30) as answer:  # noqa: S310
+            return {part["name"]: part["state"] for part in json.load(answer)["parts"]}
+
+    names = {*stack.states(), "backend", "tg_bot", "redis", "postgres"}
+    good = dict.fromkeys(names, "good")
+    assert await eventually(lambda: good if good.items() <= states().items() else None, 60)
+
+
+def test_the_documents_are_in_the_image(stack: ComposeStack) -> None:
+    """With all that their pages load."""
+    documents = f"{stack.url('backend')}/docs"
+    for path in ("/", "/events", "/asyncapi.json", "/asyncapi/asyncapi-viewer.js"):
+        assert get_status(f"{documents}{path}") == 200
 
 
 def test_health_checks_leave_nothing_in_the_log_of_postgresql(stack: ComposeStack) -> None:

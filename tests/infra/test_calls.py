@@ -1,6 +1,5 @@
 """What a service's sources do with events is what services.yml says that it does."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +9,6 @@ from infra.stack import InvalidInputError
 from infra.stack.__main__ import main
 from infra.stack.loading import load
 
-ROOT = Path(__file__).resolve().parents[2]
 STACK = """
 version: 1
 project: demo
@@ -29,6 +27,7 @@ USES = {
         3,
     ),
     "a refusal": (f"{IMPORTS}refuse_command_received\n\nrefuse_command_received()\n", 3),
+    "a publisher": (f"{IMPORTS}publisher_command_received\n\npublisher_command_received()\n", 3),
     "under another name": (f"{IMPORTS}publish_command_received as say\nsay()\n", 2),
     "handed on": (f"{IMPORTS}publish_command_received\nprint(publish_command_received)\n", 2),
     "through the module": (
@@ -73,7 +72,7 @@ def mistakes(path: Path) -> str:
 
 def warnings(path: Path) -> list[str]:
     """Return what is said of a services.yml that is taken."""
-    return [found.render("services.yml") for found in load(path).warnings]
+    return [warning.render("services.yml") for warning in load(path).warnings]
 
 
 @pytest.mark.parametrize(("source", "line"), USES.values(), ids=USES)
@@ -133,17 +132,12 @@ def test_a_service_without_sources_is_not_asked(repository: Callable[..., Path])
 
 
 @pytest.mark.parametrize("mode", ["write", "check", "create"])
-@pytest.mark.parametrize("verb", ["publishes", "subscribes"])
-def test_our_own_stack_is_refused_without_a_declaration(
-    mode: str, verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("source", [USES["a call"][0], SUBSCRIBES])
+def test_a_stack_is_refused_without_a_declaration(
+    mode: str, source: str, worker: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In every mode; nothing is written."""
-    shutil.copytree(ROOT / "services", tmp_path / "services")
-    shutil.copytree(ROOT / "shared/spec", tmp_path / "shared/spec")
-    lines = (ROOT / "services.yml").read_text(encoding="utf-8").splitlines()
-    kept = [line for line in lines if not line.startswith(f"    {verb}:")]
-    (tmp_path / "services.yml").write_text("\n".join(kept), encoding="utf-8")
-    assert main(["--file", str(tmp_path / "services.yml"), "sync", "--mode", mode]) == 65
-    said = capsys.readouterr().err
-    assert " 'command_received' at services/backend/src/backend/" in said
-    assert not (tmp_path / "infra").exists()
+    path = worker(source)
+    assert main(["--file", str(path), "sync", "--mode", mode]) == 65
+    assert " 'command_received' at services/worker/src/worker/" in capsys.readouterr().err
+    assert not (path.parent / "infra").exists()

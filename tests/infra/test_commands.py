@@ -11,9 +11,10 @@ from infra.stack.__main__ import main
 from infra.stack.compose.secret_folder import fill
 from infra.stack.compose.secrets import secret_files
 from shared.keys import dead_letters_of
+from tests.infra.stack import STACK
 
 ROOT = Path(__file__).resolve().parents[2]
-FILE = ("--file", str(ROOT / "services.yml"))
+FILE = ("--file", str(STACK))
 
 
 def test_explain_shows_every_value_and_its_origin(capsys: pytest.CaptureFixture[str]) -> None:
@@ -31,14 +32,14 @@ def test_explain_shows_every_value_and_its_origin(capsys: pytest.CaptureFixture[
         assert line in said
 
 
-@pytest.mark.parametrize("service", load_plan(ROOT / "services.yml").services)
+@pytest.mark.parametrize("service", load_plan(STACK).services)
 def test_explain_leaves_no_variable_out(
     service: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Every declared variable of every service is in its table."""
     assert main([*FILE, "explain", service.name]) == 0
     said = capsys.readouterr().out
-    assert all(f"env {one.name} " in said for one in service.env)
+    assert all(f"env {variable.name} " in said for variable in service.env)
 
 
 def test_explain_shows_an_opt_out_with_its_reason(
@@ -82,7 +83,7 @@ def test_secrets_makes_passwords_and_names_what_is_missing(
 
 def test_a_secret_is_readable_by_its_container_only(tmp_path: Path) -> None:
     """As root a file belongs to the container's user; otherwise the folder keeps others out."""
-    plan = load_plan(ROOT / "services.yml")
+    plan = load_plan(STACK)
     fill(plan, tmp_path / "secrets")
     assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
     for secret in secret_files(plan):

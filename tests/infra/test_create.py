@@ -5,9 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,12 @@ from infra.stack.scaffold import create
 from shared.generated.events import command_received
 from shared.generated.schemas import CommandReceived
 from shared.streams import StreamBroker
+from tests.conditions import eventually
+from tests.databases import database_url, postgres, sqlite_url
+from tests.infra.stack import STACK
 from tests.servers import RedisServer, free_port
+
+__all__ = ["database_url", "postgres", "sqlite_url"]
 
 ROOT = Path(__file__).resolve().parents[2]
 NEW = """
@@ -43,8 +50,22 @@ NEW = """
     health: {http: /health, port: 8080}
     env: {REDIS_URL: {from: redis}, HEALTH_PORT: {from: self.health_port}}
     publishes: [command_received]
+  - name: ledger
+    type: python-faststream
+    depends_on: [redis, postgres]
+    env: {REDIS_URL: {from: redis}, DATABASE_URL: {from: postgres}}
+    subscribes: [command_received]
+  - name: stock
+    type: python-fastapi
+    depends_on: [redis, postgres]
+    env: {REDIS_URL: {from: redis}, STOCK_DATABASE: {from: postgres}}
+    subscribes: [command_received]
+  - name: desk
+    type: python-fastapi
+    depends_on: [postgres]
+    env: {DATABASE_URL: {from: postgres}}
 """
-NAMES = ["audit", "shop", "web", "ticker", "crier"]
+NAMES = ["audit", "shop", "web", "ticker", "crier", "ledger", "stock", "desk"]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +74,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path, list[str
     root = tmp_path_factory.mktemp("repository")
     for name in ("shared", "pyproject.toml", "requirements-dev.txt", "infra"):
         (root / name).symlink_to(ROOT / name)
-    text = (ROOT / "services.yml").read_text(encoding="utf-8") + NEW
+    text = STACK.read_text(encoding="utf-8") + NEW
     (root / "services.yml").write_text(text, encoding="utf-8")
     for service in ("backend", "tg_bot", "telegram_sim"):
         (root / "services" / service).mkdir(parents=True)
@@ -130,42 +151,97 @@ async def test_a_new_subscriber_starts_healthy_and_handles_an_event(
 ) -> None:
     """Its process answers 200, logs the event that is published, and ends with 0 on SIGTERM."""
     _, root, _ = made
-    port = free_port()
-    sources = f"{root}/services/audit/src{os.pathsep}{ROOT}/shared/src"
-    env = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": sources,
-        "REDIS_URL": redis_server.url,
-        "HEALTH_PORT": str(port),
-        "LOG_FORMAT": "json",
-    }
-    log = root / "audit.log"
-    process = start(log, env)
+    with started(root, "audit", HEALTH_PORT="{port}", REDIS_URL=redis_server.url) as service:
+        await eventually(service.is_healthy)
+        await publish(redis_server, "the-event")
+        await eventually(lambda: '"the-event"' in service.log)
+        assert await asyncio.to_thread(service.end) == 0
+
+
+@pytest.mark.parametrize(
+    "worker",
+    [("ledger", "DATABASE_URL", "HEALTH_PORT"), ("stock", "STOCK_DATABASE", "HTTP_PORT")],
+    ids=lambda worker: str(worker[0]),
+)
+async def test_a_new_worker_with_a_table_keeps_an_event_once(
+    worker: tuple[str, str, str],
+    database_url: str,
+    made: tuple[Plan, Path, list[str]],
+    redis_server: RedisServer,
+) -> None:
+    """On either database: it makes its tables, keeps what is published, and undoes on demand."""
+    _, root, _ = made
+    name, variable, port = worker
+    variables = {variable: database_url, "REDIS_URL": redis_server.url, port: "{port}"}
+    with started(root, name, **variables) as service:
+        await eventually(service.is_healthy)
+        await publish(redis_server, "kept", "smoke", "kept")
+        pending = partial(redis_server.client().xinfo_groups, "command_received")
+        await eventually(lambda: pending()[0]["entries-read"] == 2 and not pending()[0]["pending"])
+        assert await asyncio.to_thread(service.undo, "smoke") == "1\n"
+        assert await asyncio.to_thread(service.undo, "smoke") == "0\n"
+        assert await asyncio.to_thread(service.undo, "kept") == "1\n"
+        assert await asyncio.to_thread(service.end) == 0
+
+
+async def publish(redis_server: RedisServer, *event_ids: str) -> None:
+    """Publish a command under each id."""
+    broker = StreamBroker()
+    await broker.connect(redis_server.url)
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    event = CommandReceived(command="/command x", args=["x"], user_id=1, timestamp=moment)
+    for event_id in event_ids:
+        await broker.publish_event(command_received, event, event_id=event_id)
+    await broker.close()
+
+
+class Created:
+    """A service that was created, as a process with its log in a file."""
+
+    def __init__(self, root: Path, name: str, variables: dict[str, str]) -> None:
+        self.name = name
+        self.port = free_port()
+        self._log = root / f"{name}.log"
+        sources = f"{root}/services/{name}/src{os.pathsep}{ROOT}/shared/src"
+        self.env = {"PATH": os.environ["PATH"], "PYTHONPATH": sources, "LOG_FORMAT": "json"}
+        self.env["HTTP_HOST"] = "127.0.0.1"
+        self.env |= {key: value.format(port=self.port) for key, value in variables.items()}
+        with self._log.open("wb") as stream:
+            command = [sys.executable, "-m", name]
+            self.process = subprocess.Popen(command, env=self.env, stdout=stream, stderr=stream)
+
+    @property
+    def log(self) -> str:
+        """Return what it has written."""
+        return self._log.read_text()
+
+    def is_healthy(self) -> bool:
+        """Say whether /health answers 200."""
+        assert self.process.poll() is None, self.log
+        return healthy(self.port)
+
+    def undo(self, event_id: str) -> str:
+        """Have it undo an event, and return what that prints."""
+        command = [sys.executable, "-m", f"{self.name}.undo", event_id]
+        return subprocess.run(
+            command, env=self.env, check=True, stdout=subprocess.PIPE, text=True
+        ).stdout
+
+    def end(self) -> int:
+        """Ask it to end, and return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20)
+
+
+@contextmanager
+def started(root: Path, name: str, **variables: str) -> Iterator[Created]:
+    """Run a service; `{port}` in a variable is the port where its /health is."""
+    service = Created(root, name, variables)
     try:
-        await until(lambda: healthy(port))
-        broker = StreamBroker()
-        await broker.connect(redis_server.url)
-        event = CommandReceived.model_validate(
-            {
-                "command": "/command x",
-                "args": ["x"],
-                "user_id": 1,
-                "timestamp": "2026-01-01T00:00:00Z",
-            }
-        )
-        await broker.publish_event(command_received, event, event_id="the-event")
-        await broker.close()
-        await until(lambda: '"the-event"' in log.read_text())
-        process.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(process.wait, 20) == 0
+        yield service
     finally:
-        process.kill()
-
-
-def start(log: Path, env: dict[str, str]) -> subprocess.Popen[bytes]:
-    """Start the service with its log in a file."""
-    with log.open("wb") as stream:
-        return subprocess.Popen([sys.executable, "-m", "audit"], env=env, stderr=stream)
+        service.process.kill()
+        service.process.wait()
 
 
 def healthy(port: int) -> bool:
@@ -175,11 +251,3 @@ def healthy(port: int) -> bool:
             return bool(response.status == 200)
     except OSError:
         return False
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until a condition holds."""
-    deadline = time.monotonic() + 40
-    while not await asyncio.to_thread(holds):
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.1)

@@ -12,6 +12,7 @@ from infra.stack.compose.documents import compose_files
 from infra.stack.scaffold import create
 from telegram_sim.client import SimClient
 from tests.conditions import eventually
+from tests.infra.stack import STACK
 from tests.processes import Service, bot, health_of, url_of
 from tests.servers import RedisServer, free_port
 
@@ -68,7 +69,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> str:
     root = tmp_path_factory.mktemp("repository")
     for name in ("shared", "pyproject.toml", "requirements-dev.txt", "infra"):
         (root / name).symlink_to(ROOT / name)
-    text = (ROOT / "services.yml").read_text(encoding="utf-8") + NEW
+    text = STACK.read_text(encoding="utf-8") + NEW
     (root / "services.yml").write_text(text, encoding="utf-8")
     plan = load_plan(root / "services.yml")
     for service in plan.services:  # locking asks the package index, which is no part of this
@@ -124,22 +125,23 @@ async def test_a_bot_that_may_not_publish_does_not_start(
     assert "name telegram_update under 'publishes:' of this service in services.yml" in line
 
 
+@pytest.mark.parametrize("right", ["xadd", "set"])
 async def test_a_publish_that_is_refused_ends_a_running_bot_and_loses_nothing(
-    users: Users, sim: Service, telegram: SimClient
+    right: str, users: Users, sim: Service, telegram: SimClient
 ) -> None:
     """The update is not confirmed; with the right back, the command is published once."""
     with bot(users.url("tg_bot"), url_of(sim)) as running:
         await ready(running, health_of(running))
-        users.set("tg_bot", "-xadd")
+        users.set("tg_bot", f"-{right}")
         await telegram.write("/command test", user=1)
         line = await line_of(running)
-        assert "user tg_bot EVALSHA on command_received: " in line
-        assert "xadd" in line
+        assert "Redis refuses user tg_bot " in line
         assert PASSWORD not in running.log
-    users.set("tg_bot", "+xadd")
+    users.set("tg_bot", f"+{right}")
     with bot(users.url("tg_bot"), url_of(sim)) as running:
-        await eventually(lambda: users.admin.xlen("command_received") == 1)
+        await eventually(lambda: users.admin.xlen("command_received") > 0, seconds=60)
         assert (await telegram.wait_for_answer(1, after=0)).text == "Command published!"
+    assert users.admin.xlen("command_received") == 1
 
 
 @pytest.mark.parametrize("rules", ["resetpass >the-second", "off"], ids=["password", "disabled"])
@@ -194,6 +196,22 @@ async def test_a_refusal_in_the_middle_of_reading_ends_the_backend(
         assert f"user backend {command.upper()} on command_received" in await line_of(running)
 
 
+async def test_a_refusal_in_the_middle_of_burying_ends_the_backend_and_loses_nothing(
+    users: Users, tmp_path: Path
+) -> None:
+    """What may not be put into the dead letters stays pending until somebody may."""
+    with backend(users.url("backend"), tmp_path) as running:
+        api = f"http://127.0.0.1:{running.variables['HTTP_PORT']}"
+        await ready(running, f"{api}/ready")
+        users.set("backend", "-xadd")
+        users.admin.xadd("command_received", {"other": "field"})
+        assert "user backend EVALSHA on command_received" in await line_of(running)
+    users.set("backend", "+xadd")
+    assert users.admin.xpending("command_received", "backend")["pending"] == 1
+    with backend(users.url("backend"), tmp_path):
+        await eventually(lambda: users.admin.xlen("{command_received}.dlq") == 1, seconds=90)
+
+
 async def test_a_publish_over_http_that_is_refused_ends_the_backend(
     users: Users, tmp_path: Path
 ) -> None:
@@ -237,7 +255,7 @@ async def test_a_bot_that_forgot_to_declare_fails_on_a_developers_machine_and_in
     overlay: str, tmp_path: Path, redis_server: RedisServer, sim: Service, telegram: SimClient
 ) -> None:
     """The users that these overlays give Redis are those of prod: the first command ends it."""
-    declared = (ROOT / "services.yml").read_text(encoding="utf-8")
+    declared = STACK.read_text(encoding="utf-8")
     forgotten = declared.replace("publishes: [command_received, ", "publishes: [")
     for text, healthy in ((declared, True), (forgotten, False)):
         url = serve_users_of(overlay, text, tmp_path / f"{healthy}", redis_server)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.dev import compose, suites
+from infra.dev import compose, events, suites
 from infra.dev.lint import shell_scripts, steps
 from infra.dev.steps import Step, run_steps
 from infra.stack import load_plan
@@ -36,12 +36,13 @@ def test_an_unknown_suite_is_refused() -> None:
     """The message lists the suites; the exit code is that of wrong usage."""
     done = run("infra.dev.suites", "nonsense")
     assert done.returncode == os.EX_USAGE
-    assert "no suite is called 'nonsense'; there are: deploy, chaos" in done.stderr
+    names = ", ".join(suites.SUITES)
+    assert f"no suite is called 'nonsense'; there are: {names}" in done.stderr
 
 
 def test_a_suite_without_docker_says_how_to_get_it() -> None:
     """It did not run, and the run as a whole has not succeeded."""
-    done = run("infra.dev.suites", "e2e")
+    done = run("infra.dev.suites", "inbox")
     assert done.returncode == os.EX_UNAVAILABLE
     assert "make docker-engine" in done.stderr
     assert "did not run" in done.stdout
@@ -69,15 +70,19 @@ def test_every_file_of_tests_is_in_a_suite() -> None:
     tracked = subprocess.run(
         ("git", "ls-files", "*/test_*.py"), cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout.splitlines()
-    folders = tuple(f"{suite.folder}/" for suite in suites.SUITES.values())
+    gone = [f"tests/{name}/" for name in suites.NEEDS if name not in suites.SUITES]
+    folders = (*(f"{suite.folder}/" for suite in suites.SUITES.values()), *gone)
     assert tracked
     assert [path for path in tracked if not path.startswith(folders)] == []
 
 
-def test_words_choose_tests() -> None:
+@pytest.mark.timeout(600)  # whole suites are collected, maybe beside others
+def test_words_choose_tests(tmp_path: Path) -> None:
     """Suites without such a test are left out; none at all is wrong usage, said in one line."""
     word = "test_a_skipped_test_has_not_passed"
-    done = run("infra.dev.suites", "upstream", "infra", "-k", word)
+    (tmp_path / "git").symlink_to(str(shutil.which("git")))  # which this suite's tests begin with
+    path = f"{Path(sys.executable).parent}:{tmp_path}"
+    done = run("infra.dev.suites", "upstream", "infra", "-k", word, PATH=path)
     assert done.returncode == os.EX_OK, done.stderr
     assert done.stdout.split() == [
         *("infra", "1", "passed", "0", "failed", done.stdout.split()[5], "s"),
@@ -88,6 +93,7 @@ def test_words_choose_tests() -> None:
     assert done.stderr.splitlines()[-1] == "k=no_such_word_anywhere chooses no test"
 
 
+@pytest.mark.timeout(600)
 def test_suites_run_at_once_and_each_fails_alone(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -113,10 +119,20 @@ def test_suites_run_at_once_and_each_fails_alone(
 @pytest.mark.parametrize(
     ("words", "refused"),
     [
-        (("tests", "suit=shared"), "no option is called 'suit'; there are: suite k "),
+        (("tests", "suit=shared"), "make tests takes no option 'suit'; there are: suite k."),
+        (("tests", "SUITE=shared"), "make tests takes no option 'SUITE'; there are: suite k."),
+        (("tests", "package=lease"), "make tests takes no option 'package'; there are: suite k."),
+        (("lint", "typecheck", "k=a"), "make lint typecheck takes no option 'k'; there are: none."),
+        (("mode=check",), "make help takes no option 'mode'; there are: none."),
+        (("logs", "lines=3"), "make logs takes no option 'lines'; there are: service."),
+        (("secrets", "set=TOKEN"), "make secrets takes no option 'set'; there are: none."),
+        (("lint", "tests", "k=a"), ""),
+        (("dev-start", "COMPOSE_PROFILES=sim", "CI=true"), ""),
         (("tests", "suite=shared", "k=a or b", "PYTHON=python3"), ""),
         (("dead-letters", "do=replay all"), ""),
+        (("events", "user=1", "since=10min", "json=1"), ""),
         (("dead-letters", "host=a", "of=all"), ""),  # the deploy verb tells
+        (("events", "host=a", "user=1"), ""),
     ],
 )
 def test_a_misspelt_option_of_make_is_refused(words: tuple[str, ...], refused: str) -> None:
@@ -126,6 +142,28 @@ def test_a_misspelt_option_of_make_is_refused(words: tuple[str, ...], refused: s
     )
     assert done.returncode == (2 if refused else 0), done.stderr
     assert refused in done.stderr
+
+
+def test_make_help_names_every_option_of_a_target() -> None:
+    """What its commands use stands in its line, and the other way round."""
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target, line, commands in re.findall(r"(?m)^([a-z-]+): ## (.*)\n((?:\t.*\n?)+)", text):
+        used = set(re.findall(r"\$\((?:if \$\()?([a-z]+)\)", commands)) - {"host", "env"}
+        named = " ".join(re.findall(r"\[(.*?)\]", line))
+        options = set(re.findall(r"([a-z]+)=", re.sub(r"(host|env)=.*", "", named)))
+        given = {"lock": {"upgrade"}, "log": {"service"}, "events": set(events.KNOWN)}.get(
+            target, set()
+        )
+        assert used | given == options, target
+
+
+def test_events_refuses_an_option_that_it_has_not() -> None:
+    """In one line that names those that it has; a server's `of=` would else do nothing."""
+    done = run("infra.dev.events", "host=a", "of=all")
+    assert done.returncode == os.EX_USAGE
+    assert done.stderr == (
+        "events does not take 'of'; it takes event, user, since, json, host, env, verbose\n"
+    )
 
 
 def test_steps_go_on_after_a_failure(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from infra.dev.suites import SUITES
 from infra.stack import load_plan
+from tests.infra.stack import STACK
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -18,6 +19,11 @@ PAGES = sorted(
 )
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = dict(re.findall(r"^([a-z][a-z-]*):.*?## (.+)$", MAKEFILE, re.MULTILINE))
+
+
+PROMISES = ("How", "Where it ends")
+HISTORY = {"An upgrade from 0.1.0."}
+"""What no test can run any more: the release of before is none of the tree."""
 
 
 def name(path: Path) -> str:
@@ -53,13 +59,39 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
+def test_what_is_promised_names_the_test_that_shows_it() -> None:
+    """Each step of docs/DELIVERY.md, and each place where the promise ends, and the tests exist."""
+    page = (ROOT / "docs/DELIVERY.md").read_text(encoding="utf-8")
+    how, ends = (page.split(f"## {title}\n")[1].split("\n## ")[0] for title in PROMISES)
+    steps = re.findall(r"^\| (?!step)([^|-][^|]*) \|.*\| (.+) \|$", how, re.MULTILINE)
+    limits = re.findall(r"^- \*\*(.+?)\*\*(.*?)(?=^- |\Z)", ends, re.MULTILINE | re.DOTALL)
+    assert min(len(steps), len(limits)) > 10
+    for title, text in (*steps, *limits):
+        tests = re.findall(r"`((?:tests|services)/[\w/]+\.py)`", text)
+        assert tests or title in HISTORY, title
+        assert [path for path in tests if not (ROOT / path).is_file()] == [], title
+
+
+def test_each_kind_of_change_has_a_place_to_begin() -> None:
+    """CONTRIBUTING.md sends at least ten kinds of change to a file or room that is there."""
+    table = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (?!change )([^|-][^|]*) \| ([^|]+) \|", table, re.MULTILINE)
+    assert len(rows) >= 10
+    assert [change for change, start in rows if "](" not in start] == []
+    named = re.findall(r"\]\(([^)]+\.py)\), `(\w+)`", table)
+    assert [name for path, name in named if name not in (ROOT / path).read_text("utf-8")] == []
+    assert named
+
+
 def test_every_suite_and_service_is_documented() -> None:
-    """AGENTS.md names every suite; every service has its README and its rules."""
+    """AGENTS.md names every suite; every service has its rules, and one of Herald's its README."""
     rules = (ROOT / "AGENTS.md").read_text(encoding="utf-8")
     assert [name for name in SUITES if name not in rules] == []
+    heralds = {service.name for service in load_plan(STACK).services}
     for service in load_plan(ROOT / "services.yml").services:
-        for page in ("README.md", "AGENTS.md"):
-            assert (ROOT / "services" / service.name / page).is_file(), f"{service.name}/{page}"
+        for page in ("README.md", "AGENTS.md") if service.name in heralds else ("AGENTS.md",):
+            there = (ROOT / "services" / service.name / page).is_file()
+            assert there or not service.built, f"{service.name}/{page}"
 
 
 def test_every_field_of_services_yml_is_described() -> None:

@@ -9,11 +9,15 @@ import pytest
 from pydantic import BaseModel
 
 from infra.stack import load_plan
+from infra.stack.declared.defaults import WEBHOOK_VARIABLES
+from shared.tracing.settings import TraceSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAN = load_plan(ROOT / "services.yml")
 BUILT = [service.name for service in PLAN.services if service.built]
 VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
+RUNTIME = {field.upper() for field in TraceSettings.model_fields}
+"""What every process of the runtime reads by itself."""
 READERS = {"environ", "getenv", "value", "_choice"}
 
 
@@ -65,7 +69,8 @@ def _names(node: ast.expr) -> list[str]:
 def test_what_is_read_is_declared_and_what_is_declared_is_read(name: str) -> None:
     """No service reads a variable that services.yml lacks, and none is declared for nobody."""
     declared = {variable.name for variable in PLAN.service(name).env}
-    assert variables_read(name) == declared
+    assert variables_read(name) - (WEBHOOK_VARIABLES.keys() - declared) == declared - RUNTIME
+    assert declared & RUNTIME in (RUNTIME, set()), "all of them or none"
 
 
 @pytest.mark.parametrize("name", BUILT)
@@ -73,7 +78,9 @@ def test_every_variable_that_can_be_set_is_described(name: str) -> None:
     """A variable that can be set and has no description would be a riddle in .env.example."""
     settable = {"default", "secret", "required"}
     env = PLAN.service(name).env
-    assert [one.name for one in env if one.kind in settable and not one.description] == []
+    assert [
+        variable.name for variable in env if variable.kind in settable and not variable.description
+    ] == []
 
 
 def test_env_example_has_every_variable_that_can_be_set() -> None:
@@ -86,10 +93,10 @@ def test_env_example_has_every_variable_that_can_be_set() -> None:
     ]
     names = [name for name in listed if VARIABLE.fullmatch(name)]
     settable = {
-        one.name
+        variable.given_as
         for service in PLAN.services
-        for one in service.env
-        if one.kind in {"default", "secret", "required"}
+        for variable in service.env
+        if variable.kind in {"default", "secret", "required"}
     }
     assert len(names) == len(set(names))
     assert settable <= set(names)
@@ -99,6 +106,6 @@ def test_no_secret_of_ours_has_a_value_in_env_example() -> None:
     """What opens something elsewhere stands empty, to be filled in."""
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
     for service in PLAN.services:
-        for one in service.env:
-            if one.secret:
-                assert f"\n{one.name}=\n" in text
+        for variable in service.env:
+            if variable.secret:
+                assert f"\n{variable.given_as}=\n" in text

@@ -16,8 +16,15 @@ NAMES = [folder.name for folder in FOLDERS]
 
 
 def test_there_is_an_example_of_each_kind() -> None:
-    """A minimal bot, a bot with workers, and a bot beside a ready-made image."""
-    assert NAMES == ["bot_with_image", "bot_with_workers", "minimal_bot"]
+    """A minimal bot, one with workers, with a ready-made image, a webhook, other stores."""
+    assert NAMES == [
+        "bot_on_managed_stores",
+        "bot_on_three_servers",
+        "bot_with_image",
+        "bot_with_webhook",
+        "bot_with_workers",
+        "minimal_bot",
+    ]
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=NAMES)
@@ -30,8 +37,8 @@ def test_what_is_committed_is_what_is_rendered(folder: Path) -> None:
 @pytest.mark.parametrize("folder", FOLDERS, ids=NAMES)
 def test_nothing_else_lies_around(folder: Path) -> None:
     """Every file of an example is its declaration or rendered from it."""
-    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert found - set(rendered(folder)) <= {"services.yml", "shared/spec/events.yaml"}
+    present = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert present - set(rendered(folder)) <= {"services.yml", "shared/spec/events.yaml"}
 
 
 @needs_compose

@@ -1,20 +1,31 @@
 """Redis users from the graph: a service can do what its events need, and is refused the rest."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
+from pydantic_core import from_json
+from redis.exceptions import NoPermissionError
 
 from infra.stack import Plan, Service, load_plan
-from infra.stack.compose.acl import CONNECT, rules
+from infra.stack.compose.acl import CONNECT, acl_arguments, rules
 from infra.stack.compose.secrets import contents, password_of, users_file
-from shared.keys import lease_of, marker, probe_of, replayed_of
+from infra.stack.plan import Infrastructure
+from shared.console.views import Views
+from shared.generated.schemas import CommandReceived
+from shared.keys import beside, lease_of, marker, probe_of, replayed_of
 from shared.streams import Delivery, EventRefusedError, EventStream, Limits, StreamBroker, tidying
+from shared.streams.event.envelope import encode
+from tests.infra.stack import STACK
 from tests.servers import RedisServer
 from tests.shared.said import Said, said
+
+if TYPE_CHECKING:
+    from infra.stack.plan import Overlay
 
 ROOT = Path(__file__).resolve().parents[2]
 STREAM = EventStream(name="command_received", model=Said, retention=0)
@@ -94,6 +105,15 @@ FORBIDDEN = {
         ("XREAD", "STREAMS", LETTERS, "0"),
         ("XREADGROUP", "GROUP", "g", "me", "STREAMS", LETTERS, ">"),
     ],
+    "shower": [
+        *ADMIN,
+        *(command for command in DESTROY if command[0] != "XDEL"),
+        ("XTRIM", STREAM.name, "MAXLEN", "0"),
+        ("XADD", LETTERS + "2", "*", "a", "b"),
+        ("SET", LEASE, "mine"),
+        ("GET", LEASE),
+        ("ZADD", LEASE, "1", "a"),
+    ],
 }
 SCRIPTED = {"SCAN", "SHUTDOWN", "MONITOR", "SCRIPT", "REPLICAOF", "CLIENT", "CONFIG"}
 """Commands that no script may call, whoever sends it."""
@@ -103,13 +123,19 @@ ATTACKS = [(user, command) for user, commands in FORBIDDEN.items() for command i
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
     """Our own stack with one more service, which only reads."""
-    text = (ROOT / "services.yml").read_text(encoding="utf-8")
+    text = STACK.read_text(encoding="utf-8")
     text += """
   - name: reader
     type: python-faststream
     depends_on: [redis]
     env: {REDIS_URL: {from: redis}}
     subscribes: [command_received]
+  - name: shower
+    type: python-faststream
+    depends_on: [redis]
+    env: {REDIS_URL: {from: redis}}
+    subscribes: [command_received]
+    console: [prod]
 """
     (tmp_path / "shared").symlink_to(ROOT / "shared")
     path = tmp_path / "services.yml"
@@ -122,12 +148,12 @@ def users(plan: Plan, tmp_path: Path) -> Iterator[dict[str, str]]:
     """A server that has exactly the rendered users; the URL of each by its name."""
     path = tmp_path / "users"
     path.write_text("user default on nopass ~* &* +@all\n")
-    (part,) = (one for one in plan.infrastructure if one.type == "redis")
+    (part,) = (part for part in plan.infrastructure if part.type == "redis")
     texts = contents(plan, {})
     with RedisServer("--aclfile", str(path)) as server:
         path.write_text(texts[users_file(part)])
         server.client().execute_command("ACL", "LOAD")
-        names = ["operator", "tg_bot", "backend", "reader"]
+        names = ["operator", "tg_bot", "backend", "reader", "shower"]
         yield {
             name: f"redis://{name}:{texts[password_of(part, name)]}@127.0.0.1:{server.port}"
             for name in names
@@ -171,17 +197,70 @@ async def test_the_runtime_needs_what_it_is_allowed_and_no_more(
     assert operator.execute_command("ACL", "LOG") == []
     used = {name.removeprefix("cmdstat_") for name in operator.info("commandstats")}
     for user in ("tg_bot", "reader"):
-        assert allowed(plan.service(user)) - set(CONNECT) <= {f"+{name}" for name in used}
+        assert allowed(plan.service(user), plan.infrastructure[0]) - set(CONNECT) <= {
+            f"+{name}" for name in used
+        }
+
+
+async def test_a_console_may_do_what_it_shows_and_no_more(
+    users: dict[str, str], plan: Plan
+) -> None:
+    """It follows every stream, replays and drops; without `console:` Redis refuses that."""
+    operator: Any = redis.Redis.from_url(users["operator"])
+    publisher = StreamBroker()
+    await publisher.connect(users["tg_bot"])
+    for number in range(2):
+        event = CommandReceived(command="/x", args=[], user_id=1, timestamp=said(1).at)
+        content = from_json(encode(event, event_id=f"e{number}", kind=STREAM.name, source="/tests"))
+        with pytest.raises(EventRefusedError):
+            await publisher.refuse_event(STREAM, content, event_id=f"e{number}", reason="no use")
+    await publisher.close()
+    operator.xgroup_create(STREAM.name, "g", id="0", mkstream=True)
+    operator.xadd(STREAM.name, {"__data__": "{}"})
+    operator.xreadgroup("g", "me", {STREAM.name: ">"})
+    operator.xadd(STREAM.name, {"__data__": "{}"})
+    operator.config_resetstat()
+    views = Views(users["shower"])
+    async with asyncio.timeout(30), aclosing(views.follow()) as happening:
+        async for message in happening:
+            if "entry" in message:
+                break
+    listed = (await views.letters())["letters"]
+    first, second = (each["id"] for each in listed if each["stream"] == STREAM.name)
+    replayed = await views.decide("replay", STREAM.name, [first], "me")
+    dropped = await views.decide("drop", STREAM.name, [second], "me")
+    assert replayed["outcomes"][0]["replayed"]
+    assert dropped["outcomes"][0]["dropped"]
+    assert operator.execute_command("ACL", "LOG") == []
+    used = {f"+{name.removeprefix('cmdstat_')}" for name in operator.info("commandstats")}
+    shower, part = plan.service("shower"), plan.infrastructure[0]
+    mine = words(rules(shower, part, [STREAM.name])) - words(rules(shower, part))
+    assert mine <= used
+    with pytest.raises(NoPermissionError):
+        await Views(users["reader"]).standing()
+
+
+def test_a_console_has_its_rights_where_it_is_and_nowhere_else(plan: Plan) -> None:
+    """In the overlays that it names: the same service elsewhere is a reader like others."""
+    (part,) = (part for part in plan.infrastructure if part.type == "redis")
+    overlays: dict[Overlay, bool] = {"prod": True, "dev": False, "tests": False}
+    for overlay, more in overlays.items():
+        line = " ".join(acl_arguments(plan, part, overlay)).partition("shower")[2]
+        assert ("+xrevrange" in line.partition("--user")[0]) is more
 
 
 async def publish(broker: StreamBroker) -> None:
-    """Do what publishers do: probe, publish, refuse, hold a lease; trimming goes on by itself."""
+    """Do what publishers do: probe, publish, refuse, park, hold a lease; trimming is by itself."""
     await broker.wait_until_writable(STREAM)
     for number in range(3):
         await broker.publish_event(STREAM, said(number), event_id=f"id-{number}")
     await broker.publish_events(STREAM, [(f"id-{number}", said(number)) for number in range(5)])
     with pytest.raises(EventRefusedError):
         await broker.refuse_event(STREAM, {"a": 1}, event_id="bad", reason="of no use")
+    client, parked = await broker.connect(), beside(STREAM.name, "parked:42")
+    await client.hset(parked, "5", "an update")
+    assert list(await client.hgetall(parked)) == [b"5"]
+    await client.hdel(parked, "5")
     lease = await broker.lease(STREAM, "42")
     await lease.acquire()
     await lease.release()
@@ -204,9 +283,14 @@ async def consume(broker: StreamBroker, url: str) -> list[int]:
     return seen
 
 
-def allowed(service: Service) -> set[str]:
+def allowed(service: Service, redis: Infrastructure) -> set[str]:
     """Return every command that a service's rules allow."""
-    return {word for rule in rules(service) for word in rule.strip("()").split() if word[0] == "+"}
+    return words(rules(service, redis))
+
+
+def words(selectors: Iterable[str]) -> set[str]:
+    """Return the commands in ACL rules."""
+    return {word for rule in selectors for word in rule.strip("()").split() if word[0] == "+"}
 
 
 @pytest.mark.parametrize(("user", "command"), ATTACKS)

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
 
@@ -48,6 +49,11 @@ def test_what_no_test_notices_survives_and_the_rest_is_killed(
     tiny = mutants.Package("tiny", ["shared/src/*.py"], ["tests"], operators)
     (survivor,) = mutants.try_package(tiny, root, tmp_path / "state")
     assert "-    ages.append(age)\n+    pass\n" in survivor
+    same = frozenset({("shared/src/tiny.py", "ages.append(age)", "pass")})
+    assert mutants.try_package(replace(tiny, equal=same), root, tmp_path / "state") == []
+    kept = replace(tiny, kept=[r"ages\.append\(.*\)"])
+    assert mutants.try_package(kept, root, tmp_path / "state of another") == []
+    assert mutants.try_package(tiny, root, tmp_path / "none is tried", most=0) == []
 
     noticed = '\n\ndef test_note():\n    assert said("note([1], 2)") == "[1, 2]"\n'
     write(root / "tests/test_tiny.py", TESTS + noticed)
@@ -66,7 +72,9 @@ def test_every_package_has_its_modules_and_tests(capsys: pytest.CaptureFixture[s
     for package in known.values():
         for pattern in (*package.modules, *package.tests):
             assert list(ROOT.glob(pattern)), pattern
-    assert mutants.main(["nonsense"]) == os.EX_USAGE
+    with pytest.raises(SystemExit) as ended:
+        mutants.main(["nonsense"])
+    assert ended.value.code == os.EX_USAGE
     assert "usage: make mutants package=streams|" in capsys.readouterr().err
 
 

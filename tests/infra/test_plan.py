@@ -8,20 +8,21 @@ import pytest
 
 from infra.stack import InvalidInputError, Reference, load_plan
 from infra.stack.compose.addresses import stand_ins
+from tests.infra.stack import STACK
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_what_is_waited_for_comes_first() -> None:
     """Services are in start order, whatever their order in the file."""
-    plan = load_plan(ROOT / "services.yml")
+    plan = load_plan(STACK)
     names = [service.name for service in plan.services]
     assert names.index("backend") < names.index("tg_bot")
 
 
 def test_a_derived_variable_says_what_it_is_derived_from() -> None:
     """The demo can put in addresses of its own, because the plan keeps the reference."""
-    backend = load_plan(ROOT / "services.yml").service("backend")
+    backend = load_plan(STACK).service("backend")
     assert backend.command == ("python", "-m", "backend")
     assert backend.variable("DATABASE_URL").reference == Reference(
         "postgres", "url", "postgresql+asyncpg"
@@ -31,7 +32,7 @@ def test_a_derived_variable_says_what_it_is_derived_from() -> None:
 
 def test_the_simulator_stands_in_only_where_it_runs() -> None:
     """With profile sim, and in the tests, the bot's Telegram is the simulator."""
-    plan = load_plan(ROOT / "services.yml")
+    plan = load_plan(STACK)
     assert stand_ins(plan, "dev", ["sim"])["TELEGRAM_API_URL"] == "http://telegram_sim:8081"
     assert "TELEGRAM_BOT_TOKEN" in stand_ins(plan, "tests")
     assert stand_ins(plan, "dev", ["tg"]) == {}

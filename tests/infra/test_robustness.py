@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from infra.stack import InputError, InvalidInputError, load_plan
 from infra.stack.__main__ import main
+from tests.infra.stack import STACK
 
 ROOT = Path(__file__).resolve().parents[2]
-DECLARATION = (ROOT / "services.yml").read_text(encoding="utf-8")
+DECLARATION = STACK.read_text(encoding="utf-8")
 LINES = DECLARATION.splitlines()
 FRAGMENTS = [
     "- ",

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from infra.stack import Plan, load_plan
-from infra.stack.pages.topology import BOX_WIDTH, PILL_WIDTH, picture
+from infra.stack.pages.shapes import BOX_WIDTH, PILL_WIDTH
+from infra.stack.pages.topology import picture
+from tests.infra.stack import STACK
 
 ROOT = Path(__file__).resolve().parents[2]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -40,7 +42,7 @@ def test_everything_is_in_the_picture() -> None:
     texts = {text.text for text in drawn.iter(f"{SVG}text")}
     assert "](topology.svg)" in (ROOT / "infra/topology.md").read_text(encoding="utf-8")
     for name in (
-        *(one.name for one in plan.services),
+        *(service.name for service in plan.services),
         *(part.name for part in plan.infrastructure),
         *(event.name for event in plan.events),
     ):
@@ -50,13 +52,13 @@ def test_everything_is_in_the_picture() -> None:
 @pytest.mark.parametrize("size", ["ours", "large"])
 def test_nothing_overlaps_and_nothing_sticks_out(size: str, tmp_path: Path) -> None:
     """Boxes keep their distance and stay on the sheet, with three services and with twelve."""
-    drawn = picture(load_plan(ROOT / "services.yml") if size == "ours" else large(tmp_path))
+    drawn = picture(load_plan(STACK) if size == "ours" else large(tmp_path))
     areas = [(box.x, box.y, box.x + BOX_WIDTH, box.y + box.height) for box in drawn.boxes]
     assert drawn.streams is not None
     whole = drawn.streams
     areas.append((whole.x, whole.y, whole.x + whole.width, whole.y + whole.height))
-    for one, other in itertools.combinations(areas, 2):
-        apart = one[2] < other[0] or other[2] < one[0] or one[3] < other[1] or other[3] < one[1]
+    for area, other in itertools.combinations(areas, 2):
+        apart = area[2] < other[0] or other[2] < area[0] or area[3] < other[1] or other[3] < area[1]
         assert apart
     assert all(left >= 0 and top >= 0 for left, top, _, _ in areas)
     assert all(right <= drawn.width and low <= drawn.height for _, _, right, low in areas)
@@ -67,7 +69,7 @@ def test_nothing_overlaps_and_nothing_sticks_out(size: str, tmp_path: Path) -> N
 def test_each_publisher_and_each_reader_has_an_arrow(tmp_path: Path) -> None:
     """Who says and who hears is drawn once for each pair of a service and a stream."""
     plan = large(tmp_path)
-    flows = [one for one in picture(plan).arrows if one.style in {"publishes", "subscribes"}]
+    flows = [arrow for arrow in picture(plan).arrows if arrow.style in {"publishes", "subscribes"}]
     pairs = {
         (name, event.name)
         for event in plan.events

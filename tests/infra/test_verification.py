@@ -7,15 +7,17 @@ import pytest
 from infra.stack import load_plan
 from infra.stack.compose.documents import Document, compose_files
 from infra.stack.compose.verification import RenderingError, verify
+from infra.stack.rendering import render
+from tests.infra.stack import STACK
 
 ROOT = Path(__file__).resolve().parents[2]
-TEXT = (ROOT / "infra/compose.prod.yml").read_text(encoding="utf-8")
+TEXT = render(load_plan(STACK), ROOT).texts["infra/compose.prod.yml"]
 
 
 @pytest.fixture
 def file() -> Document:
     """What the prod file has to say."""
-    return compose_files(load_plan(ROOT / "services.yml"))["prod"]
+    return compose_files(load_plan(STACK))["prod"]
 
 
 @pytest.mark.parametrize(
@@ -41,5 +43,5 @@ def test_a_wrong_template_is_told_with_the_place(
 
 
 def test_the_right_text_passes(file: Document) -> None:
-    """The committed file is the plan."""
+    """What the templates write is the plan."""
     verify("infra/compose.prod.yml", TEXT, file)

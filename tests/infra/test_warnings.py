@@ -72,13 +72,13 @@ def test_a_run_that_changes_nothing_touches_nothing(
     """Files that are up to date keep their inode and time; what is written is 0644."""
     path = repository()
     assert main(["--file", str(path), "sync"]) == 0
-    files = [one for one in (path.parent / "infra").rglob("*") if one.is_file()]
-    before = {one: (one.stat().st_ino, one.stat().st_mtime_ns) for one in files}
-    assert {one.stat().st_mode & 0o777 for one in files} == {0o644}
+    files = [file for file in (path.parent / "infra").rglob("*") if file.is_file()]
+    before = {file: (file.stat().st_ino, file.stat().st_mtime_ns) for file in files}
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o644}
     capsys.readouterr()
     assert main(["--file", str(path), "sync"]) == 0
     assert capsys.readouterr().out == ""
-    assert {one: (one.stat().st_ino, one.stat().st_mtime_ns) for one in files} == before
+    assert {file: (file.stat().st_ino, file.stat().st_mtime_ns) for file in files} == before
 
 
 def test_a_usage_error_exits_with_64() -> None:

@@ -13,7 +13,7 @@ from testcontainers.community.redis import RedisContainer
 from shared.generated.events import command_received
 from shared.generated.schemas import CommandReceived
 from shared.streams import decode
-from shared.streams.event.envelope import CloudEventsFormat
+from shared.streams.event.format import CloudEventsFormat
 from telegram_sim.client import SimClient
 from tests.processes import bot, health_of, simulator, url_of
 

@@ -12,8 +12,8 @@ from shared.streams.dead_letters.graveyard import Graveyard
 from shared.streams.tidying import Tidier
 from tests.conditions import eventually
 from tests.servers import RedisServer, free_port
+from tests.shared.members import FAST
 from tests.shared.said import SAID, Said, said
-from tests.shared.test_consume import FAST
 
 
 @pytest.fixture

@@ -1,80 +1,28 @@
 """Consuming: every entry is handled, or stands in the dead letters; nothing stays in between."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
 
 import pytest
 import redis.exceptions
 
-from shared.streams import (
-    ConsumerStoppedError,
-    Delivery,
-    Handler,
-    Limits,
-    StreamBroker,
-    TryLaterError,
-)
+from shared.process import SetupError
+from shared.streams import Delivery, Limits, StreamBroker, TryLaterError
 from tests.servers import RedisServer
+from tests.shared.members import FAST, Recorder, StartMember, pending, until
 from tests.shared.said import SAID, Said, said
 
-FAST = Limits(block=0.05, claim_after=0.6, first_retry=0.01, last_retry=0.05, deliveries=3)
-StartMember = Callable[..., Awaitable[StreamBroker]]
+pytestmark = pytest.mark.usefixtures("way")
 
 
-@pytest.fixture
-async def consume(redis_server: RedisServer) -> AsyncIterator[StartMember]:
-    """Return a function that starts one more member of a group, in a broker of its own."""
-    brokers: list[StreamBroker] = []
-
-    async def start(
-        handler: Handler[Said], group: str = "g", limits: Limits = FAST
-    ) -> StreamBroker:
-        broker = StreamBroker()
-        broker.subscribe_event(SAID, group=group, limits=limits)(handler)
-        await broker.connect(redis_server.url)
-        await broker.start_consumers()
-        brokers.append(broker)
-        return broker
-
-    yield start
-    for broker in brokers:
-        await broker.close()
-
-
-async def until(holds: Callable[[], bool], seconds: float = 20) -> None:
-    """Wait until a condition holds; fail when it does not in time."""
-    async with asyncio.timeout(seconds):
-        while not holds():
-            await asyncio.sleep(0.01)
-
-
-def pending(server: RedisServer, group: str = "g") -> int:
-    """Return how many entries a group has not finished with."""
-    client = server.client()
-    if not client.exists("said") or not client.xinfo_groups("said"):
-        return 0
-    summary: Any = client.xpending("said", group)
-    return int(summary["pending"])
-
-
-class Recorder:
-    """A handler that remembers what it was given and can fail on demand."""
-
-    def __init__(self, *failures: BaseException) -> None:
-        self.seen: list[tuple[int, int]] = []
-        self.failures = list(failures)
-
-    @property
-    def numbers(self) -> list[int]:
-        """Return the numbers of the events that were handled without a failure."""
-        return [number for number, _ in self.seen]
-
-    async def __call__(self, event: Said, delivery: Delivery) -> None:
-        if self.failures:
-            raise self.failures.pop(0)
-        self.seen.append((event.number, delivery.attempt))
+def test_limits_are_those_of_the_papers() -> None:
+    """What docs/DELIVERY.md says of a consumer holds where nobody says otherwise."""
+    papers = (Path(__file__).parents[2] / "docs/DELIVERY.md").read_text(encoding="utf-8")
+    limits = Limits()
+    assert f"claimed by another member after {limits.claim_after:g} s" in papers
+    assert limits.deliveries == 8
+    assert "goes to the dead letters after eight deliveries" in papers
 
 
 async def test_a_new_group_starts_at_the_beginning(
@@ -94,21 +42,21 @@ async def test_two_members_share_the_work(
     broker: StreamBroker, redis_server: RedisServer, consume: StartMember
 ) -> None:
     """Two members of one group handle each event once between them; another group sees all."""
-    one, two, other = Recorder(), Recorder(), Recorder()
+    first, second, other = Recorder(), Recorder(), Recorder()
 
     async def slowly(event: Said, delivery: Delivery) -> None:
         await asyncio.sleep(0.01)
-        await one(event, delivery)
+        await first(event, delivery)
 
     few = Limits(block=0.05, in_hand=4)
     await consume(slowly, limits=few)
-    await consume(two, limits=few)
+    await consume(second, limits=few)
     await consume(other, group="other")
     await asyncio.gather(*(broker.publish_event(SAID, said(n)) for n in range(200)))
-    await until(lambda: len(one.seen) + len(two.seen) == 200 and len(other.seen) == 200)
-    assert sorted(one.numbers + two.numbers) == sorted(other.numbers) == [*range(200)]
-    assert one.seen
-    assert two.seen
+    await until(lambda: len(first.seen) + len(second.seen) == 200 and len(other.seen) == 200)
+    assert sorted(first.numbers + second.numbers) == sorted(other.numbers) == [*range(200)]
+    assert first.seen
+    assert second.seen
 
 
 async def test_a_failure_is_retried_and_counted(
@@ -240,18 +188,18 @@ async def test_a_long_handler_is_not_taken_over(
     broker: StreamBroker, redis_server: RedisServer, consume: StartMember
 ) -> None:
     """A handler that takes longer than the claim time keeps its entry."""
-    one, two = Recorder(), Recorder()
+    first, second = Recorder(), Recorder()
 
     async def slowly(event: Said, delivery: Delivery) -> None:
         await asyncio.sleep(2.5)
-        await one(event, delivery)
+        await first(event, delivery)
 
     await consume(slowly)
     await broker.publish_event(SAID, said(1))
     await until(lambda: pending(redis_server) == 1)
-    await consume(two)
-    await until(lambda: bool(one.seen))
-    assert two.seen == []
+    await consume(second)
+    await until(lambda: bool(first.seen))
+    assert second.seen == []
 
 
 async def test_a_vanished_group_is_made_again(
@@ -299,46 +247,6 @@ async def test_a_replica_makes_no_hot_loop(redis_server: RedisServer, consume: S
     assert asked < 60
 
 
-async def test_stopping_finishes_what_runs_and_hands_over_the_rest(
-    broker: StreamBroker, redis_server: RedisServer, consume: StartMember
-) -> None:
-    """A stop waits for running handlers; what waits for a retry goes to another member at once."""
-    started, finished = asyncio.Event(), asyncio.Event()
-
-    async def handle(event: Said, delivery: Delivery) -> None:
-        if event.number == 1:
-            started.set()
-            await asyncio.sleep(0.3)
-            finished.set()
-        else:
-            raise ValueError("again")
-
-    slow_retry = Limits(block=0.05, claim_after=30, first_retry=20, last_retry=20)
-    first = await consume(handle, limits=slow_retry)
-    await broker.publish_event(SAID, said(1))
-    await broker.publish_event(SAID, said(2))
-    await started.wait()
-    await first.close()
-    assert finished.is_set()
-    assert pending(redis_server) == 1
-    record = Recorder()
-    await consume(record, limits=slow_retry)
-    await until(lambda: record.numbers == [2])
-
-
-async def test_a_consumer_that_ends_by_itself_is_an_error(
-    broker: StreamBroker, redis_server: RedisServer, consume: StartMember
-) -> None:
-    """`consumers_stopped` raises when a consumer's task ends although nobody stopped it."""
-    group = await consume(Recorder())
-    watching = asyncio.create_task(group.consumers_stopped())
-    await asyncio.sleep(0)
-    (task,) = (t for t in asyncio.all_tasks() if t.get_name() == "consume said")
-    task.cancel()
-    with pytest.raises(ConsumerStoppedError, match="consume said"):
-        await asyncio.wait_for(watching, 5)
-
-
 async def test_the_state_tells_lag_and_pending(
     broker: StreamBroker, redis_server: RedisServer, consume: StartMember
 ) -> None:
@@ -356,8 +264,12 @@ async def test_the_state_tells_lag_and_pending(
     state = await group.consumers[0].state()
     assert (state.running, state.lag, state.pending) == (True, 2, 1)
     assert state.oldest_pending_seconds is not None
+    assert state.lag_seconds is not None
+    assert 0 < state.lag_seconds < 60
     release.set()
     await until(lambda: pending(redis_server) == 0)
+    read = await group.consumers[0].state()
+    assert (read.lag, read.lag_seconds, read.oldest_pending_seconds) == (0, 0.0, None)
 
 
 async def test_state_of_a_dead_redis_raises(
@@ -370,24 +282,14 @@ async def test_state_of_a_dead_redis_raises(
         await group.consumers[0].state()
 
 
-async def test_what_was_handled_at_the_stop_is_acknowledged(
-    broker: StreamBroker, redis_server: RedisServer, consume: StartMember
+async def test_two_handlers_of_one_group_are_an_error_at_the_start(
+    redis_server: RedisServer,
 ) -> None:
-    """A handler that finishes while its consumer stops leaves nothing for another member."""
-    begun, release = asyncio.Event(), asyncio.Event()
-
-    async def handle(event: Said, delivery: Delivery) -> None:
-        begun.set()
-        await release.wait()
-
-    member = await consume(handle)
-    await broker.publish_event(SAID, said(1))
-    await asyncio.wait_for(begun.wait(), 10)
-    stopping = asyncio.create_task(member.stop_consumers())
-    await asyncio.sleep(0)
-    client = redis_server.client()
-    await until(lambda: client.info("clients")["blocked_clients"] == 0)
-    client.client_pause(300, all=False)  # the acknowledgement is on its way when all else is done
-    release.set()
-    await stopping
-    assert pending(redis_server) == 0
+    """Each would get a part of the events; groups of their own get all of them."""
+    broker = StreamBroker()
+    for group in ("a", "b", "a"):
+        broker.subscribe_event(SAID, group=group)(Recorder())
+    await broker.connect(redis_server.url)
+    with pytest.raises(SetupError, match="subscribe to said in the group a"):
+        await broker.start_consumers()
+    await broker.close()

@@ -14,7 +14,7 @@ from shared.keys import previous_dead_letters_of
 from shared.streams import Delivery, StreamBroker, decode
 from tests.conditions import eventually
 from tests.servers import RedisServer
-from tests.shared.test_consume import FAST
+from tests.shared.members import FAST
 
 EVENT = CommandReceived(
     command="/command привет", args=["привет"], user_id=1, timestamp=datetime.now(UTC)

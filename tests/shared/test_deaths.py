@@ -2,13 +2,16 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from shared.streams import Delivery, Limits, StreamBroker, TryLaterError
 from shared.streams.consume.group import Group
+from shared.streams.consume.hand import Hand
+from shared.streams.consume.turns import Turns
 from tests.conditions import eventually
 from tests.servers import RedisServer
 from tests.shared.mortal_member import LIMITS
@@ -131,6 +134,97 @@ async def test_waiting_for_a_dependency_counts_for_no_delivery(
         await lives_until(attempted)
     assert set(attempts) == {1}
     assert redis_server.client().xlen(SAID.dead_letters) == 0
+
+
+async def test_what_is_in_hand_is_not_taken_in_hand_again(
+    broker: StreamBroker, redis_server: RedisServer
+) -> None:
+    """A member that was frozen claims what is its own: the handler that runs is the only one."""
+    await broker.publish_event(SAID, said(1))
+    redis_server.client().xgroup_create("said", "g", id="0")
+    group, calls, release = Group(await broker.connect(), "said", "g", "a"), 0, asyncio.Event()
+
+    async def handle(*_: Any) -> None:
+        nonlocal calls
+        calls += 1
+        await release.wait()
+
+    hand = Hand(group, SAID, handle, Limits(), Turns())
+    hand.take(await group.read(10, 0.05))
+    await eventually(lambda: calls == 1)
+    hand.take(await group.claim(10, 0))
+    release.set()
+    await eventually(lambda: not len(hand))
+    assert await hand.drain() == []
+    assert calls == 1
+
+
+@pytest.mark.parametrize(("deaths", "handled"), [(2, 1), (3, 0)])
+async def test_an_entry_is_tried_alone_once_however_few_deliveries_are_allowed(
+    deaths: int, handled: int, broker: StreamBroker, redis_server: RedisServer
+) -> None:
+    """Two deaths may be those of others: before the third nothing is buried unheard."""
+    await broker.publish_event(SAID, said(1))
+    client = redis_server.client()
+    client.xgroup_create("said", "g", id="0")
+    group, calls = Group(await broker.connect(), "said", "g", "a"), 0
+    (entry,) = await group.read(10, 0.05)
+
+    async def handle(*_: Any) -> None:
+        nonlocal calls
+        calls += 1
+
+    hand = Hand(group, SAID, handle, Limits(deliveries=1), Turns())
+    hand.take([replace(entry, deliveries=deaths, claimed=True)])
+    await eventually(lambda: client.xpending("said", "g")["pending"] == 0)
+    assert (calls, client.xlen(SAID.dead_letters)) == (handled, 1 - handled)
+
+
+class SlowGroup(Group):
+    """A member whose acknowledgements are long on their way."""
+
+    async def acknowledge(self, ids: Iterable[str]) -> None:
+        """Finish with entries, after a while."""
+        await asyncio.sleep(0.3)
+        await super().acknowledge(ids)
+
+
+async def test_what_was_handled_alone_is_finished_before_the_next_one_begins(
+    broker: StreamBroker, redis_server: RedisServer
+) -> None:
+    """Else one that kills takes its neighbour's acknowledgement with it, until that is buried."""
+    await broker.publish_events(SAID, [(str(n), said(n)) for n in range(3)])
+    client = redis_server.client()
+    client.xgroup_create("said", "g", id="0")
+    group, pending = SlowGroup(await broker.connect(), "said", "g", "a"), list[int]()
+
+    async def handle(*_: Any) -> None:
+        pending.append(await asyncio.to_thread(lambda: client.xpending("said", "g")["pending"]))
+
+    hand = Hand(group, SAID, handle, Limits(), Turns())
+    hand.take([replace(e, deliveries=2, claimed=True) for e in await group.read(10, 0.05)])
+    await eventually(lambda: client.xpending("said", "g")["pending"] == 0)
+    assert pending == [3, 2, 1]
+
+
+async def test_more_than_one_round_can_take_is_claimed_at_once(
+    broker: StreamBroker, redis_server: RedisServer
+) -> None:
+    """Who takes over a long backlog does not wait for the next time to look after every few."""
+    await broker.publish_events(SAID, [(str(n), said(n)) for n in range(8)])
+    client, numbers = redis_server.client(), set[int]()
+    client.xgroup_create("said", "g", id="0")
+    ((_, entries),) = client.xreadgroup("g", "dead", {"said": ">"})
+    ids = [id_ for id_, _ in entries]
+    client.xclaim("said", "g", "dead", 0, ids, idle=1_000_000, justid=True)
+
+    async def handle(event: Said) -> None:
+        numbers.add(event.number)
+
+    limits = Limits(block=0.05, claim_after=300.0, in_hand=1)
+    broker.subscribe_event(SAID, group="g", limits=limits)(handle)
+    await broker.start_consumers()
+    await eventually(lambda: numbers == {*range(8)}, seconds=60)
 
 
 def _pending(client: Any) -> Any:

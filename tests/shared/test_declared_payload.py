@@ -74,6 +74,16 @@ def test_what_is_no_entry_is_not_declared(
     assert list(validator.iter_errors(content.get("data", {})))
 
 
+@pytest.mark.parametrize("name", ["traceparent", "tracestate"])
+def test_what_an_event_carries_of_its_trace_is_declared(
+    entry: bytes, validator: Draft202012Validator, name: str
+) -> None:
+    """As a text, beside the attributes that an entry without a trace has."""
+    content = json.loads(entry)
+    assert list(validator.iter_errors({**content, name: "00-ab-cd-01"})) == []
+    assert list(validator.iter_errors({**content, name: 7}))
+
+
 def test_a_consumer_that_is_generated_from_it_reads_an_entry(entry: bytes, tmp_path: Path) -> None:
     """A class made of the declared payload, by a tool that knows nothing of ours, parses it."""
     for name in ("events.yaml", "models.yaml"):

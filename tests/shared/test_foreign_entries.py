@@ -4,6 +4,8 @@ import json
 import random
 from typing import Any
 
+import pytest
+
 from shared.dead_letters import STREAMS
 from shared.streams import Delivery, Limits, StreamBroker
 from shared.streams.dead_letters.letters import fields_of
@@ -11,6 +13,8 @@ from tests.conditions import eventually
 from tests.servers import RedisServer
 from tests.shared.said import SAID, Said, said
 from tests.shared.test_dead_letters import letters, tool
+
+pytestmark = pytest.mark.usefixtures("way")
 
 ENTRIES = 10_000
 SEED = 20260131
@@ -96,7 +100,8 @@ async def test_ten_thousand_foreign_entries_are_handled_or_kept(
     ours = await broker.publish_event(SAID, said(1), event_id="ours")
     client = redis_server.client()
     await eventually(
-        lambda: ours.entry_id in handled and not client.xpending(SAID.name, "g")["pending"]
+        lambda: ours.entry_id in handled and not client.xpending(SAID.name, "g")["pending"],
+        seconds=100,
     )
     kept = {letter[b"entry_id"].decode(): letter for _, letter in client.xrange(SAID.dead_letters)}
     assert kept.keys() | handled.keys() == foreign.keys() | {ours.entry_id}
@@ -147,8 +152,8 @@ def test_what_steers_a_terminal_is_shown_escaped(redis_server: RedisServer) -> N
         },
     )
     for verb in (["list"], ["show", "all"], ["show", "all", "--json"], ["replay", "all"]):
-        told = tool(redis_server, *verb).stdout
-        assert not {"\x1b", "\x9b", "\u202e"} & set(told)
+        output = tool(redis_server, *verb).stdout
+        assert not {"\x1b", "\x9b", "\u202e"} & set(output)
     shown = tool(redis_server, "show", "all").stdout
     for part in ("event_id", "source", "reason", "group", "e", "n", "v", "payload"):
         assert f"{part}\\x1b[31m\\x9b\\u202e\\n" in shown

@@ -10,11 +10,12 @@ from faststream.redis import RedisBroker, StreamSub
 
 from shared.keys import marker
 from shared.streams import Delivery, EventRefusedError, MalformedError, StreamBroker, decode
-from shared.streams.event.envelope import CloudEventsFormat, receive
+from shared.streams.event.envelope import receive
+from shared.streams.event.format import CloudEventsFormat
 from tests.conditions import eventually
 from tests.servers import RedisServer
+from tests.shared.members import FAST
 from tests.shared.said import SAID, Said, said
-from tests.shared.test_consume import FAST
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ async def test_an_id_of_another_source_is_another_event(
         assert outcome.duplicate == (number > 1)
     entries = redis_server.client().xrange(SAID.name)
     received = [receive(SAID, fields) for _, fields in entries]
-    assert [(one.source, one.event.number) for one in received] == [
+    assert [(delivery.source, delivery.event.number) for delivery in received] == [
         ("/tests", 0),
         ("/elsewhere", 1),
     ]
@@ -146,15 +147,15 @@ async def test_a_handler_is_told_the_source(
     broker: StreamBroker, elsewhere: StreamBroker, redis_server: RedisServer
 ) -> None:
     """Who stores what was handled stores both."""
-    told: list[tuple[str, str]] = []
+    delivered: list[tuple[str, str]] = []
 
     async def handle(event: Said, delivery: Delivery) -> None:
-        told.append((delivery.source, delivery.event_id))
+        delivered.append((delivery.source, delivery.event_id))
 
     await elsewhere.publish_event(SAID, said(1), event_id="a")
     broker.subscribe_event(SAID, group="g", limits=FAST)(handle)
     await broker.start_consumers()
-    await eventually(lambda: told == [("/elsewhere", "a")])
+    await eventually(lambda: delivered == [("/elsewhere", "a")])
 
 
 async def test_what_faststream_publishes_keeps_its_extensions_and_source(

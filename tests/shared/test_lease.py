@@ -1,6 +1,7 @@
 """The lease: one holder at a time, followed quickly, whatever happens to holder and server."""
 
 import asyncio
+import re
 from time import monotonic
 
 import pytest
@@ -24,6 +25,11 @@ def stop_renewing(lease: Lease) -> None:
     task.cancel()
 
 
+def asked(server: RedisServer) -> int:
+    """Return how many scripts the server has been asked for."""
+    return int(server.client().info("commandstats")["cmdstat_evalsha"]["calls"])
+
+
 async def test_one_contender_holds_it(broker: StreamBroker) -> None:
     """A second contender waits for as long as the first one renews."""
     first, second = await contender(broker), await contender(broker)
@@ -32,6 +38,37 @@ async def test_one_contender_holds_it(broker: StreamBroker) -> None:
     done, _ = await asyncio.wait({waiting}, timeout=LENGTH + 1)
     assert not done
     assert (first.held, second.held) == (True, False)
+    waiting.cancel()
+    await first.release()
+    await second.release()
+
+
+async def test_nobody_asks_without_a_pause(broker: StreamBroker, redis_server: RedisServer) -> None:
+    """In two seconds holder and contender ask some ten times together, not thousands."""
+    first, second = await contender(broker), await contender(broker)
+    await asyncio.wait_for(first.acquire(), 2)
+    waiting = asyncio.create_task(second.acquire())
+    before = asked(redis_server)
+    await asyncio.sleep(2)
+    assert 0 < asked(redis_server) - before < 30
+    waiting.cancel()
+    await first.release()
+    await second.release()
+
+
+async def test_a_standby_asks_more_often_than_a_holder_renews(
+    broker: StreamBroker, redis_server: RedisServer
+) -> None:
+    """So that what is given back is taken soon, and a lease that is held costs little."""
+    first, second = await contender(broker), await contender(broker)
+    await asyncio.wait_for(first.acquire(), 2)
+    waiting = asyncio.create_task(second.acquire())
+    asks: list[str] = []
+    with redis_server.client().monitor() as monitor:
+        while len(asks) < 12:
+            command = str((await asyncio.to_thread(monitor.next_command))["command"])
+            asks += re.findall(f"^EVALSHA .*({first.owner}|{second.owner})", command)
+    assert asks.count(second.owner) >= 2 * asks.count(first.owner) > 0
     waiting.cancel()
     await first.release()
     await second.release()
@@ -135,9 +172,9 @@ async def test_a_holder_says_once_that_redis_is_away_and_once_that_it_is_back(
 
 async def test_leases_of_other_names_are_apart(broker: StreamBroker) -> None:
     """Bots with different tokens do not wait for each other."""
-    one, other = await contender(broker), await broker.lease(SAID, "43")
-    await asyncio.wait_for(asyncio.gather(one.acquire(), other.acquire()), 3)
-    await one.release()
+    lease, other = await contender(broker), await broker.lease(SAID, "43")
+    await asyncio.wait_for(asyncio.gather(lease.acquire(), other.acquire()), 3)
+    await lease.release()
     await other.release()
 
 

@@ -7,7 +7,8 @@ import pytest
 from faststream.redis import RedisBroker, StreamSub
 
 from shared.streams import EventRefusedError, NotConnectedError, Publication, StreamBroker, decode
-from shared.streams.event.envelope import MAX_ENTRY_BYTES, CloudEventsFormat
+from shared.streams.event.envelope import MAX_ENTRY_BYTES, encode
+from shared.streams.event.format import CloudEventsFormat
 from tests.servers import RedisServer
 from tests.shared.said import SAID, Said, said
 
@@ -45,8 +46,8 @@ async def test_an_event_goes_to_a_stream_and_not_to_a_channel(
     await broker.publish_event(SAID, said(1))
     client = redis_server.client()
     assert client.type("said") == b"stream"
-    ((name, found),) = client.xread({"said": "0"})
-    assert (name, len(found)) == (b"said", 1)
+    ((name, entries),) = client.xread({"said": "0"})
+    assert (name, len(entries)) == (b"said", 1)
 
 
 async def test_one_event_id_is_one_entry(broker: StreamBroker, redis_server: RedisServer) -> None:
@@ -291,3 +292,25 @@ async def test_a_connection_that_idled_away_is_no_outage(
     redis_server.client().client_kill_filter(_type="normal", skipme=True)
     assert not (await broker.publish_event(SAID, said(2), event_id="b")).duplicate
     assert "redis unavailable" not in caplog.text
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["one", "many"])
+async def test_an_entry_may_be_as_large_as_allowed(
+    broker: StreamBroker, redis_server: RedisServer, *, together: bool
+) -> None:
+    """To the byte; with one more it is refused, alone and among many."""
+    empty = encode(said(1, ""), event_id="a", kind=SAID.name, source="/tests")
+    room = MAX_ENTRY_BYTES - len(empty)
+    for event_id, size in (("a", room), ("b", room + 1)):
+        event = said(1, "x" * size)
+        outcome: object
+        if together:
+            (outcome,) = await broker.publish_events(SAID, [(event_id, event)])
+        else:
+            try:
+                outcome = await broker.publish_event(SAID, event, event_id=event_id)
+            except EventRefusedError as refusal:
+                outcome = refusal
+        assert isinstance(outcome, Publication if event_id == "a" else EventRefusedError)
+    ((_, fields),) = redis_server.client().xrange("said")
+    assert len(fields[b"__data__"]) == MAX_ENTRY_BYTES

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from time import time
 
 import pytest
 from redis.asyncio import Redis
@@ -16,8 +17,8 @@ from shared.streams.event.envelope import encode
 from shared.streams.tidying import Tidier
 from tests.conditions import eventually
 from tests.servers import RedisServer
+from tests.shared.members import FAST
 from tests.shared.said import SAID, Said, said
-from tests.shared.test_consume import FAST
 
 DAY = timedelta(days=1)
 Groups = tuple[Group, Group]
@@ -91,9 +92,9 @@ async def test_a_group_that_buries_after_a_replay_writes_no_letter(
     """It had the old entry in hand; the new one is for it too, and stands in the stream once."""
     client = redis_server.client()
     await broker.publish_event(SAID, said(7), event_id="seven")
-    one, other = groups
+    group, other = groups
     (late,) = await other.read(1, 0.1)
-    await bury(one)
+    await bury(group)
     (letter,) = graveyard.letters(SAID.name)
     new = graveyard.replay(letter)
     late_letter = DeadLetter("seven", late.fields[b"__data__"], "no good", "/tests", "b", late.id)
@@ -130,12 +131,12 @@ async def test_a_replay_of_one_source_leaves_the_other_alone(
     content = json.loads(encode(said(1), event_id="same", kind=SAID.name, source="/tests"))
     with pytest.raises(EventRefusedError):
         await broker.refuse_event(SAID, content, event_id="same", reason="mistake")
-    broker.source = "/elsewhere"
+    broker.outlet.source = "/elsewhere"
     assert not (await broker.publish_event(SAID, said(2), event_id="same")).duplicate
     (letter,) = graveyard.letters(SAID.name)
     assert graveyard.replay(letter)
     assert (await broker.publish_event(SAID, said(2), event_id="same")).duplicate
-    broker.source = "/tests"
+    broker.outlet.source = "/tests"
     assert (await broker.publish_event(SAID, said(1), event_id="same")).duplicate
     assert redis_server.client().xlen(SAID.name) == 2
 
@@ -178,3 +179,19 @@ async def test_trimming_forgets_since_when(
     await Tidier(await broker.connect()).tidy(SAID.name, -1)
     assert client.zrange(replayed_of(SAID.name), 0, -1) == [published[1].entry_id.encode()]
     assert client.zcard(buried_of(SAID.name)) == 0
+
+
+def test_a_letter_that_tells_little_is_as_old_as_its_id(
+    graveyard: Graveyard, redis_server: RedisServer
+) -> None:
+    """Its id has the time that it lacks; a count that is none is 0; half an id is the first."""
+    client = redis_server.client()
+    now = time()
+    moment = int(now - 1000) * 1000
+    for number in (0, 1):
+        client.xadd(SAID.dead_letters, {"deliveries": "many"}, id=f"{moment}-{number}")
+    letter = graveyard.get(SAID.name, str(moment))
+    assert letter is not None
+    assert letter.id == f"{moment}-0"
+    assert letter.letter.deliveries == 0
+    assert 0 <= letter.age - (now - moment / 1000) < 600

@@ -20,10 +20,10 @@ async def tidier(redis_server: RedisServer) -> AsyncIterator[Tidier]:
     await client.aclose()
 
 
-def fill(server: RedisServer, count: int) -> list[str]:
+def fill(server: RedisServer, count: int, stream: str = "said") -> list[str]:
     """Append entries with old ids 1-0, 2-0, … and return the ids."""
     client = server.client()
-    return [client.xadd("said", {"n": n}, id=f"{n}-0").decode() for n in range(1, count + 1)]
+    return [client.xadd(stream, {"n": n}, id=f"{n}-0").decode() for n in range(1, count + 1)]
 
 
 def ids(server: RedisServer) -> list[str]:
@@ -38,8 +38,8 @@ async def test_unread_entries_stay(redis_server: RedisServer, tidier: Tidier) ->
     client.xgroup_create("said", "fast", id="0")
     client.xgroup_create("said", "slow", id="0")
     for name, count in (("fast", 12), ("slow", 3)):
-        found = client.xreadgroup(name, "m", {"said": ">"}, count=count)[0][1]
-        client.xack("said", name, *(id_ for id_, _ in found))
+        entries = client.xreadgroup(name, "m", {"said": ">"}, count=count)[0][1]
+        client.xack("said", name, *(id_ for id_, _ in entries))
     assert await tidier.tidy("said", retention=0) == (2, 0)
     assert ids(redis_server)[0] == "3-0"
     assert len(ids(redis_server)) == 10
@@ -62,8 +62,8 @@ async def test_young_entries_stay(redis_server: RedisServer, tidier: Tidier) -> 
     client.xgroup_create("said", "g", id="0", mkstream=True)
     for n in range(5):
         client.xadd("said", {"n": n})
-    found = client.xreadgroup("g", "m", {"said": ">"})[0][1]
-    client.xack("said", "g", *(id_ for id_, _ in found))
+    entries = client.xreadgroup("g", "m", {"said": ">"})[0][1]
+    client.xack("said", "g", *(id_ for id_, _ in entries))
     assert await tidier.tidy("said", retention=3600) == (0, 0)
     assert len(ids(redis_server)) == 5
 
@@ -81,14 +81,25 @@ async def test_who_publishes_tidies(broker: StreamBroker, redis_server: RedisSer
     fill(redis_server, 3)
     client = redis_server.client()
     client.xgroup_create("other", "g", id="0", mkstream=True)
-    for n in range(1, 4):
-        client.xadd("other", {"n": n}, id=f"{n}-0")
+    fill(redis_server, 3, "other")
     client.xreadgroup("g", "m", {"other": ">"}, noack=True)
     other = EventStream(name="other", model=Said, retention=3600)
     await broker.publish_event(other, said(4))
     # XTRIM keeps its bound, here the last entry that the group was given, and the new one.
     await eventually(lambda: client.xlen("other") == 2)
     assert len(ids(redis_server)) == 3  # SAID has no group: nobody has read it yet
+
+
+async def test_who_has_published_nothing_yet_tidies(
+    broker: StreamBroker, redis_server: RedisServer
+) -> None:
+    """A bot that refuses no update for weeks trims those that were replayed all the same."""
+    client = redis_server.client()
+    client.xgroup_create("other", "g", id="0", mkstream=True)
+    fill(redis_server, 3, "other")
+    client.xreadgroup("g", "m", {"other": ">"}, noack=True)
+    await broker.wait_until_writable(EventStream(name="other", model=Said, retention=3600))
+    await eventually(lambda: client.xlen("other") == 1)  # XTRIM keeps its bound
 
 
 async def test_finished_entries_go_early_where_memory_runs_short(

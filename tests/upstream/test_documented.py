@@ -3,6 +3,7 @@
 import re
 from importlib.metadata import version
 from pathlib import Path
+from pkgutil import resolve_name
 
 HERE = Path(__file__).parent
 DOCUMENT = (HERE.parents[1] / "docs/UPSTREAM.md").read_text(encoding="utf-8")
@@ -30,3 +31,14 @@ def test_files_that_hold_a_workaround_exist() -> None:
     """A path in the list is one of the tree."""
     for path in re.findall(r"`((?:infra|docs|tests)/[\w/.-]+)`", DOCUMENT):
         assert (HERE.parents[1] / path).exists(), path
+
+
+def test_what_a_workaround_is_called_is_there() -> None:
+    """A module of ours can be imported, and has what the list says is in it."""
+    modules = re.findall(r"`(shared(?:\.\w+)+)`", DOCUMENT)
+    named = re.findall(r"`(\w+(?:\.\w+)*)` in `(shared(?:\.\w+)+)`", DOCUMENT)
+    assert named
+    for module in modules:
+        resolve_name(module)
+    for name, module in named:
+        resolve_name(f"{module}:{name}")

@@ -8,17 +8,15 @@ They keep id and place, so that nothing is in the stream twice, and are claimed 
 """
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 
 from deploy.agent.cutover.journal import Journal
 from deploy.agent.host.audit import Audit
-from deploy.agent.host.layout import AgentError, Json, Layout
+from deploy.agent.host.errors import AgentError
 from deploy.agent.host.redis_cli import Redis
 from deploy.agent.host.release import Release
+from shared.keys import buried_of, dead_letters_of, previous_dead_letters_of
 
-TRIES = 3
-PAUSE = 2.0
 BEGINNING = "0-0"
 CONSUMER = "deploy"
 """Who holds the entries until a consumer claims what has been idle for so long."""
@@ -75,14 +73,14 @@ return {given, left, last}
 
 def streams(release: Release) -> dict[str, list[str]]:
     """Return the groups that read each stream; an older release tells of one stream only."""
-    told: dict[str, list[str]] | None = release.facts.get("streams")
-    smoke: Json | None = release.facts["smoke"]
-    return told if told is not None else {smoke["stream"]: smoke["groups"]} if smoke else {}
+    groups: dict[str, list[str]] | None = release.facts.get("streams")
+    smoke = release.facts["smoke"]
+    return groups if groups is not None else {smoke["stream"]: smoke["groups"]} if smoke else {}
 
 
 def letters_of(stream: str) -> tuple[str, str]:
     """Return where a stream's dead letters are, now and for releases of before."""
-    return f"{{{stream}}}.dlq", f"{stream}.dlq"
+    return dead_letters_of(stream), previous_dead_letters_of(stream)
 
 
 def order(entry: str) -> tuple[int, int]:
@@ -106,39 +104,6 @@ def youngest(redis: Redis, release: Release) -> dict[str, str]:
     }
 
 
-def remember(release: Release, before: Release | None, journal: Journal) -> None:
-    """Note in the journal which dead letters there are; again later where Redis is away now."""
-    if before is None or journal.letters is not None:
-        return
-    try:
-        journal.letters = youngest(Redis.of(before), release)
-    except (AgentError, ValueError):
-        journal.letters = None
-
-
-def give_back(layout: Layout, journal: Journal, audit: Audit) -> None:
-    """Give what was buried since the cut-over began back to the consumers; say how much it was.
-
-    Where Redis does not answer, the letters stay, and that is said.
-    """
-    if not journal.before or not journal.letters:
-        return
-    for left in reversed(range(TRIES)):
-        try:
-            redis = Redis.of(Release.load(layout.release(journal.before)))
-            groups = streams(Release.load(layout.release(journal.release)))
-            given, gone = take_back(redis, groups, journal)
-        except (AgentError, ValueError) as error:
-            if left:
-                time.sleep(PAUSE)
-                continue
-            told = f"what was buried meanwhile is still in the dead letters: {error}"
-            audit.note("not given back", told)
-        else:
-            _tell(audit, given, gone)
-        return
-
-
 def take_back(
     redis: Redis, groups: Mapping[str, Sequence[str]], journal: Journal
 ) -> tuple[int, int]:
@@ -155,20 +120,21 @@ def take_back(
             last = since
             while last:
                 page = (last, str(PAGE), CONSUMER, str(IDLE_MILLISECONDS), journal.smoke)
-                keys = (stream, key, f"{{{stream}}}:buried")
-                told = redis.ask("EVAL", GIVE_BACK, "3", *keys, *page, *groups[stream])
-                if not isinstance(told, list):
-                    raise AgentError(f"Redis says: {json.dumps(told)}")
-                total[0] += int(told[0])
-                total[1] += int(told[1])
-                last = str(told[2])
+                keys = (stream, key, buried_of(stream))
+                answer = redis.ask("EVAL", GIVE_BACK, "3", *keys, *page, *groups[stream])
+                if not isinstance(answer, list):
+                    raise AgentError(f"Redis says: {json.dumps(answer)}")
+                total[0] += int(answer[0])
+                total[1] += int(answer[1])
+                last = str(answer[2])
     return total[0], total[1]
 
 
-def _tell(audit: Audit, given: int, gone: int) -> None:
+def report(audit: Audit, given: int, gone: int) -> None:
+    """Say what `take_back` has returned, where it did anything."""
     if given:
-        told = f"{given} events that were buried meanwhile are with their consumers again"
-        audit.note("given back", told, count=given)
+        text = f"{given} events that were buried meanwhile are with their consumers again"
+        audit.note("given back", text, count=given)
     if gone:
-        told = f"{gone} stay in the dead letters, their entries are gone: make dead-letters"
-        audit.note("not given back", told, count=gone)
+        text = f"{gone} stay in the dead letters, their entries are gone: make dead-letters"
+        audit.note("not given back", text, count=gone)

@@ -1,10 +1,11 @@
 """No data store goes back to an older version, nor over a major one that cannot read its files."""
 
 import re
+from collections.abc import Iterable
 
-from deploy.agent.cutover.journal import Journal
+from deploy.agent.cutover.journal import Switch
 from deploy.agent.host import docker
-from deploy.agent.host.layout import AgentError
+from deploy.agent.host.errors import AgentError
 from deploy.agent.host.release import Release
 
 PROGRAMS = {"redis": "redis-server", "postgres": "postgres"}
@@ -12,22 +13,23 @@ VERSION = re.compile(r"(?:v=|PostgreSQL\) )(\d+)\.(\d+)")
 KEEPS_MAJOR = {"postgres"}
 
 
-def versions(release: Release, before: Release | None, journal: Journal) -> None:
-    """Compare the version of each data store that gets another image.
+def versions(release: Release, switches: Iterable[Switch]) -> None:
+    """Compare the version of each data store that gets another image with what wrote its files.
 
     Raises:
         AgentError: The files of the old one are not for the new one.
     """
-    for switch in journal.switches:
+    for switch in switches:
         new = release.services[switch.service]
-        old = before.services.get(switch.service) if before else None
-        if not new["data"] or old is None or old["image"] == new["image"] or not switch.old:
-            continue
-        problem = verdict(
-            new["data"], version(new["data"], old["image"]), version(new["data"], new["image"])
-        )
-        if problem:
-            raise AgentError(f"{switch.service}: {problem}; back up, and restore into the new one")
+        kind, image = new["data"], new["image"]
+        there = docker.containers(release.project, switch.service) if kind and switch.old else []
+        for old in {container.image for container in there if container.id in switch.old}:
+            problem = (
+                verdict(kind, version(kind, old), version(kind, image)) if old != image else ""
+            )
+            if problem:
+                text = f"{switch.service}: {problem}; back up, and restore into the new one"
+                raise AgentError(text)
 
 
 def verdict(kind: str, old: tuple[int, int], new: tuple[int, int]) -> str:
@@ -42,8 +44,10 @@ def verdict(kind: str, old: tuple[int, int], new: tuple[int, int]) -> str:
 def version(kind: str, image: str) -> tuple[int, int]:
     """Return the version of the data store in an image."""
     isolated = ("--rm", "--network", "none", "--entrypoint", PROGRAMS[kind])
-    told = docker.run("docker", "run", *isolated, image, "--version")
-    found = VERSION.search(told)
-    if found is None:
-        raise AgentError(f"{PROGRAMS[kind]} --version says {told.strip()!r}, which has no version")
-    return int(found[1]), int(found[2])
+    output = docker.run("docker", "run", *isolated, image, "--version")
+    match = VERSION.search(output)
+    if match is None:
+        raise AgentError(
+            f"{PROGRAMS[kind]} --version says {output.strip()!r}, which has no version"
+        )
+    return int(match[1]), int(match[2])

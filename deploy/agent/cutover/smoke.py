@@ -9,9 +9,11 @@ import time
 
 from deploy.agent.cutover.buried import order
 from deploy.agent.host import docker
-from deploy.agent.host.layout import AgentError, Json
-from deploy.agent.host.redis_cli import Redis, running
+from deploy.agent.host.errors import AgentError
+from deploy.agent.host.layout import Json
+from deploy.agent.host.redis_cli import Redis, as_object, running
 from deploy.agent.host.release import Release
+from shared.keys import marker
 
 WITHIN = 30.0
 
@@ -52,8 +54,8 @@ def seen(redis: Redis, stream: str, entry: str, event: str) -> None:
     """Read the stream as any client would, from just before the entry."""
     milliseconds, _, sequence = entry.partition("-")
     before = f"{milliseconds}-{int(sequence) - 1}" if int(sequence) else f"{int(milliseconds) - 1}"
-    told = redis.ask("XREAD", "COUNT", "1", "STREAMS", stream, before)
-    if event not in json.dumps(told):
+    answer = redis.ask("XREAD", "COUNT", "1", "STREAMS", stream, before)
+    if event not in json.dumps(answer):
         raise AgentError(f"smoke test: XREAD of {stream} does not show the event")
 
 
@@ -62,9 +64,8 @@ def wait_until_consumed(redis: Redis, stream: str, group: str, entry: str) -> No
     deadline = time.monotonic() + WITHIN
     while True:
         groups = redis.ask("XINFO", "GROUPS", stream)
-        last = next(
-            (one["last-delivered-id"] for one in as_objects(groups) if one["name"] == group), "0-0"
-        )
+        ids = {facts["name"]: facts["last-delivered-id"] for facts in as_objects(groups)}
+        last = ids.get(group, "0-0")
         if order(last) >= order(entry) and not redis.ask(
             "XPENDING", stream, group, entry, entry, "1"
         ):
@@ -78,11 +79,7 @@ def wait_until_consumed(redis: Redis, stream: str, group: str, entry: str) -> No
 
 def as_objects(groups: object) -> list[Json]:
     """Return XINFO's answer as objects: redis-cli gives maps, or flat lists before Redis 7."""
-    found = groups if isinstance(groups, list) else []
-    return [
-        one if isinstance(one, dict) else dict(zip(one[::2], one[1::2], strict=True))
-        for one in found
-    ]
+    return [as_object(facts) for facts in groups] if isinstance(groups, list) else []
 
 
 def tidy(release: Release, event: str) -> dict[str, int]:
@@ -93,19 +90,25 @@ def tidy(release: Release, event: str) -> dict[str, int]:
     """
     test: Json = release.facts["smoke"]
     redis, stream = Redis.of(release), test["stream"]
-    marker = f"{{{stream}}}:id:{event}"
     # The marker's text is the entry's id, and behind a tab the source; a release without sources
     # writes the id alone.
-    told = redis.ask("GET", marker)
-    entry = told.partition("\t")[0] if isinstance(told, str) else ""
+    remembered = redis.ask("GET", marker(stream, event))
+    entry = remembered.partition("\t")[0] if isinstance(remembered, str) else ""
     if entry and not entry.startswith("refused:"):
         redis.ask("XDEL", stream, entry)
         for group in test["groups"]:
             redis.ask("XACK", stream, group, entry)
-    redis.ask("DEL", marker)
+    redis.ask("DEL", marker(stream, event))
+    inside = ("docker", "exec")
     return {
         service: int(
-            docker.run("docker", "exec", running(release.project, service), *command, event)
+            docker.run(*inside, running(release.project, service), *command, event, timeout=60)
         )
-        for service, command in test["forget"].items()
+        for service, command in undoing(test).items()
     }
+
+
+def undoing(test: Json) -> dict[str, list[str]]:
+    """Return the command by which each subscriber undoes an event; a word of before is known."""
+    commands: dict[str, list[str]] = test["undo"] if "undo" in test else test["forget"]
+    return commands

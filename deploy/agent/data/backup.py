@@ -6,6 +6,7 @@ Redis' copy, and what Redis' copy says is acknowledged has its effect; an entry 
 read again, which the inbox makes harmless.
 """
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -17,10 +18,12 @@ from deploy.agent.data import postgres_store, redis_store
 from deploy.agent.data.postgres_store import Database
 from deploy.agent.host import docker, names
 from deploy.agent.host.audit import Audit, utc
+from deploy.agent.host.errors import AgentError
 from deploy.agent.host.files import digest
-from deploy.agent.host.layout import AgentError, Layout, read_json, sync_folder, write_json
+from deploy.agent.host.layout import Layout, read_json, sync_folder, write_json
 from deploy.agent.host.redis_cli import Redis
 from deploy.agent.host.release import Release
+from shared.keys import BACKUP_TIME
 
 KEEP = 7
 FILES = {"redis": "redis.rdb", "postgres": "postgres.dump"}
@@ -63,33 +66,64 @@ def backup(layout: Layout, release: Release, audit: Audit, spare: str = "") -> P
         raise
     for old in outdated(kept(layout), keep(layout), spare):
         shutil.rmtree(old)
+    tell(release, audit)
     audit.note("backup", f"backup {folder.name} is in {folder}")
     return folder
+
+
+def tell(release: Release, audit: Audit) -> None:
+    """Write into Redis when the newest backup was made: the services' metrics say it on."""
+    if "redis" not in {facts["data"] for facts in release.services.values()}:
+        return
+    try:
+        Redis.of(release).ask("SET", BACKUP_TIME, str(int(time.time())))
+    except (AgentError, ValueError) as error:
+        audit.note("backup", f"Redis could not be told of it: {error}")
 
 
 def unused(layout: Layout) -> Path:
     """Return the folder of a new backup: its name is the moment, in whole seconds."""
     while True:
-        folder = layout.backups / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        folder = layout.backups / name_of_now()
         if not folder.exists():
             return folder
         time.sleep(0.1)
 
 
+def name_of_now() -> str:
+    """Return what a backup of this moment is called."""
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+
+
 def kept(layout: Layout) -> list[Path]:
-    """Return the backups on the host, oldest first."""
+    """Return the backups on the host, oldest first.
+
+    What is named after a moment that is still to come was made before the clock was put back, so it
+    is older than all others.
+    """
+    now = name_of_now()
     there = (path.parent for path in layout.backups.glob("[0-9]*/backup.json"))
-    return sorted(folder for folder in there if names.fits("backup", folder.name))
+    backups = [folder for folder in there if names.fits("backup", folder.name)]
+    return sorted(backups, key=lambda folder: (folder.name <= now, folder.name))
 
 
 def keep(layout: Layout) -> int:
-    """Return how many backups are kept: what provision wrote down, else seven."""
-    return int((read_json(layout.root / "backup.json") or {}).get("keep", KEEP))
+    """Return how many backups are kept: what provision wrote down, else seven.
+
+    Raises:
+        AgentError: Something else is written there; nothing is cleared away by it.
+    """
+    # An earlier provision has called it as the file in each backup is called.
+    said = read_json(layout.root / "retention.json") or read_json(layout.root / "backup.json")
+    number = (said or {}).get("keep", KEEP)
+    if type(number) is not int or number < 1:
+        raise AgentError(f"{number!r} backups cannot be kept; run: make provision", os.EX_DATAERR)
+    return number
 
 
 def outdated(there: list[Path], number: int, spare: str = "") -> list[Path]:
     """Return the backups that are too many, oldest first."""
-    return [one for one in there[:-number] if one.name != spare]
+    return [folder for folder in there[:-number] if folder.name != spare]
 
 
 def stores(release: Release) -> list[tuple[str, str, str]]:
@@ -98,14 +132,15 @@ def stores(release: Release) -> list[tuple[str, str, str]]:
     Raises:
         AgentError: One does not run.
     """
-    there = {one.service: one.id for one in docker.containers(release.project) if one.running}
-    found = []
+    there = docker.containers(release.project)
+    running = {container.service: container.id for container in there if container.running}
+    present = []
     for service, facts in release.services.items():
         if facts["data"]:
-            if service not in there:
+            if service not in running:
                 raise AgentError(f"{service} does not run, so there is nothing to talk to")
-            found.append((facts["data"], service, there[service]))
-    return sorted(found, key=lambda one: list(FILES).index(one[0]))
+            present.append((facts["data"], service, running[service]))
+    return sorted(present, key=lambda store: list(FILES).index(store[0]))
 
 
 @contextmanager
@@ -115,23 +150,25 @@ def one_moment(release: Release) -> Iterator[list[tuple[str, str, Save]]]:
     Raises:
         AgentError: The stores could not be held still for long enough.
     """
-    found = {kind: (service, container) for kind, service, container in stores(release)}
-    if "postgres" not in found:
-        service, container = found["redis"]
+    if not any(facts["data"] for facts in release.services.values()):
+        raise AgentError("every data store of the release is run elsewhere; back it up there")
+    present = {kind: (service, container) for kind, service, container in stores(release)}
+    if "postgres" not in present:
+        service, container = present["redis"]
         redis = Redis.of(release, container)
         number, _ = hold(redis, lambda: "")
         yield [(service, FILES["redis"], partial(redis_store.copy, redis, number))]
         return
-    service, container = found["postgres"]
+    service, container = present["postgres"]
     database = Database.of(release, container)
     with postgres_store.session(database) as opened:
         saves: list[tuple[str, str, Save]] = []
         begin = partial(postgres_store.snapshot, opened)
-        if "redis" in found:
-            redis = Redis.of(release, found["redis"][1])
+        if "redis" in present:
+            redis = Redis.of(release, present["redis"][1])
             number, seen = hold(redis, begin)
             copy = partial(redis_store.copy, redis, number)
-            saves.append((found["redis"][0], FILES["redis"], copy))
+            saves.append((present["redis"][0], FILES["redis"], copy))
         else:
             seen = begin()
         dump = partial(postgres_store.dump, database, seen)

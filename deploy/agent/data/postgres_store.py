@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from deploy.agent.copies.copies import Copies, cluster, leader
 from deploy.agent.host import docker
+from deploy.agent.host.errors import AgentError
 from deploy.agent.host.files import from_file, to_file
-from deploy.agent.host.layout import AgentError
 from deploy.agent.host.release import Release
 
 ANSWER_SECONDS = 30.0
 MAINTENANCE = "template1"
+# The password is in no argument and in no environment but the client's own.
+CLIENT = 'PGPASSWORD="$(cat "$1")"; export PGPASSWORD; shift; exec "$@"'
 SWAP = b"""\
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :'now';
 BEGIN;
@@ -27,21 +30,45 @@ COMMIT;
 
 @dataclass(frozen=True)
 class Database:
-    """The stack's database in its container."""
+    """The stack's database in its container; with copies it is the one that is written to.
+
+    Attributes:
+        container: Where PostgreSQL's programs are.
+        user: Whose the database is.
+        name: What it is called.
+        host: Where it is asked; empty for the container itself.
+        password: The file with the user's password in the container; asked for by another host.
+    """
 
     container: str
     user: str
     name: str
+    host: str = ""
+    password: str = ""
 
     @staticmethod
     def of(release: Release, container: str) -> "Database":
-        """Return the database of a release."""
+        """Return the database of a release.
+
+        Raises:
+            AgentError: It has copies, and none of them leads.
+        """
         facts = release.facts["database"]
-        return Database(container, facts["user"], facts["name"])
+        copies = Copies.of(release)
+        if copies is None or not copies.postgres:
+            return Database(container, facts["user"], facts["name"])
+        leads = leader(cluster(copies.members))
+        if not leads:
+            raise AgentError("postgres: no server leads, so there is nothing to talk to")
+        password = release.facts["copies"]["postgres"]["login"]
+        return Database(container, facts["user"], facts["name"], leads, password)
 
     def command(self, program: str, *arguments: str, stdin: bool = False) -> tuple[str, ...]:
         """Return the command that runs one of PostgreSQL's programs in the container."""
         inside = ("docker", "exec", *(["-i"] if stdin else []), self.container)
+        if self.host:
+            inside = (*inside, "sh", "-c", CLIENT, "sh", self.password)
+            return (*inside, program, "-h", self.host, "-U", self.user, *arguments)
         return (*inside, program, "-U", self.user, *arguments)
 
     @property
@@ -79,8 +106,8 @@ class Session:
             patience.cancel()
         if not answer:
             self._process.kill()
-            told = _pipe(self._process.stderr).read().strip().splitlines() or ["no answer"]
-            raise AgentError(f"postgres: {told[-1]}")
+            words = _pipe(self._process.stderr).read().strip().splitlines() or ["no answer"]
+            raise AgentError(f"postgres: {words[-1]}")
         return answer
 
 

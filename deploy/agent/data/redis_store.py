@@ -5,9 +5,9 @@ import time
 from pathlib import Path
 
 from deploy.agent.host import docker
+from deploy.agent.host.errors import AgentError
 from deploy.agent.host.files import from_file, to_file
 from deploy.agent.host.health import wait_until_healthy
-from deploy.agent.host.layout import AgentError
 from deploy.agent.host.redis_cli import Redis
 
 WITHIN = 300.0
@@ -21,8 +21,8 @@ def pause_and_fork(redis: Redis) -> int | None:
     Returns the number of snapshots so far; None where Redis is busy with another one, or with its
     append-only file, and nobody is held back.
     """
-    told = redis.ask_all(f"CLIENT PAUSE {PAUSE_SECONDS * 1000:.0f} WRITE", "BGSAVE")
-    if STARTED in told[-1]:
+    answers = redis.ask_all(f"CLIENT PAUSE {PAUSE_SECONDS * 1000:.0f} WRITE", "BGSAVE")
+    if STARTED in answers[-1]:
         return snapshots(redis)
     resume(redis)
     return None
@@ -76,9 +76,12 @@ def check(image: str, path: Path) -> None:
         raise AgentError(f"{path} is no snapshot that Redis can read", os.EX_DATAERR) from None
 
 
-def load(project: str, redis: Redis, path: Path) -> None:
+def load(redis: Redis, path: Path) -> None:
     """Replace Redis' files by a snapshot, from which it then writes a new append-only file."""
-    image = next(one.image for one in docker.containers(project) if one.id == redis.container)
+    running = docker.container(redis.container)
+    if running is None:
+        raise AgentError("redis: its container is gone")
+    image = running.image
     docker.stop(redis.container)
     isolated = ("docker", "run", "--rm", "--network", "none", "--user", redis.user)
     place = ("--volumes-from", redis.container, "--entrypoint", "sh")
@@ -98,4 +101,4 @@ def load(project: str, redis: Redis, path: Path) -> None:
     inside = ("--tmpfs", "/tmp", "--volumes-from", redis.container)  # noqa: S108 - in the container
     docker.run(*isolated, *inside, "--entrypoint", "timeout", image, *limited, timeout=WITHIN)
     docker.start(redis.container)
-    wait_until_healthy(project, redis.container, 120)
+    wait_until_healthy(redis.container, 120)

@@ -13,9 +13,10 @@ from deploy.agent.data.backup import FILES, backup, kept, stores
 from deploy.agent.data.postgres_store import Database
 from deploy.agent.host import docker, names
 from deploy.agent.host.audit import Audit
+from deploy.agent.host.errors import AgentError
 from deploy.agent.host.files import damaged
 from deploy.agent.host.health import wait_until_healthy
-from deploy.agent.host.layout import AgentError, Json, Layout, read_json, remove_durably, write_json
+from deploy.agent.host.layout import Json, Layout, read_json, remove_durably, write_json
 from deploy.agent.host.program import keep_program
 from deploy.agent.host.redis_cli import Redis
 from deploy.agent.host.release import Release
@@ -50,7 +51,7 @@ def restore(layout: Layout, release: Release, name: str, audit: Audit) -> None:
     """
     fits(release, checked(layout, name))
     stores(release)  # all of them run
-    running = {one.id: one.restart for one in writers(release)}
+    running = {container.id: container.restart for container in writers(release)}
     begin(layout, {"release": release.name, "backup": name, "first": False, "ran": running})
     finish(layout, audit)
 
@@ -88,10 +89,10 @@ def fits(release: Release, folder: Path) -> None:
 
 def writers(release: Release) -> list[docker.Container]:
     """Return the running containers that are no data stores, in start order."""
-    there = [one for one in docker.containers(release.project) if one.running]
+    there = [container for container in docker.containers(release.project) if container.running]
     order = [name for name, facts in release.services.items() if not facts["data"]]
-    found = [one for one in there if one.service in order]
-    return sorted(found, key=lambda one: order.index(one.service))
+    writing = [container for container in there if container.service in order]
+    return sorted(writing, key=lambda container: order.index(container.service))
 
 
 def begin(layout: Layout, facts: Json) -> None:
@@ -119,7 +120,7 @@ def finish(layout: Layout, audit: Audit) -> bool:
         raise AgentError(f"the backup could not be put in place: {error}; {back}") from None
     # From here on there is new data, which nobody may replace by the backup again.
     write_json(layout.restoring, {**facts, "placed": True})
-    start(release, facts["ran"])
+    start(facts["ran"])
     remove_durably(layout.restoring)
     audit.note("restored", f"the data of backup {facts['backup']} is in place")
     return True
@@ -129,10 +130,10 @@ def start_stores(release: Release) -> None:
     """Make the containers of the data stores as the release wants them, and start them."""
     wanted = {name: 1 for name, facts in release.services.items() if facts["data"]}
     release.stack.create(wanted)
-    for one in docker.containers(release.project):
-        if one.service in wanted:
-            docker.start(one.id)
-            wait_until_healthy(release.project, one.id, HEALTHY_WITHIN)
+    for container in docker.containers(release.project):
+        if container.service in wanted:
+            docker.start(container.id)
+            wait_until_healthy(container.id, HEALTHY_WITHIN)
 
 
 def put(layout: Layout, release: Release, facts: Json, audit: Audit) -> None:
@@ -146,15 +147,15 @@ def put(layout: Layout, release: Release, facts: Json, audit: Audit) -> None:
         facts["before"] = backup(layout, release, audit, spare=facts["backup"]).name
         write_json(layout.restoring, facts)
     folder = layout.backups / facts["backup"]
-    found = {kind: container for kind, _, container in stores(release)}
-    database = Database.of(release, found["postgres"]) if "postgres" in found else None
+    present = {kind: container for kind, _, container in stores(release)}
+    database = Database.of(release, present["postgres"]) if "postgres" in present else None
     if database:
         audit.note("restoring", "postgres: reading the dump")
         postgres_store.prepare(database, folder / FILES["postgres"])
-    if "redis" in found:
+    if "redis" in present:
         audit.note("restoring", "redis: putting the snapshot in place")
-        redis = Redis.of(release, found["redis"])
-        redis_store.load(release.project, redis, folder / FILES["redis"])
+        redis = Redis.of(release, present["redis"])
+        redis_store.load(redis, folder / FILES["redis"])
     if database:
         postgres_store.swap(database)
 
@@ -162,23 +163,23 @@ def put(layout: Layout, release: Release, facts: Json, audit: Audit) -> None:
 def go_back(layout: Layout, release: Release, facts: Json) -> str:
     """Put back what was there before a restore; return what a person is to know."""
     if facts["first"]:
-        for one in docker.containers(release.project):
-            docker.remove(one.id)
+        for old in docker.containers(release.project):
+            docker.remove(old.id)
         remove_durably(layout.restoring)
         return "nothing runs"
     start_stores(release)
     for kind, _, container in stores(release):
         if kind == "redis" and "before" in facts:
             before = layout.backups / facts["before"] / FILES["redis"]
-            redis_store.load(release.project, Redis.of(release, container), before)
-    start(release, facts["ran"])
+            redis_store.load(Redis.of(release, container), before)
+    start(facts["ran"])
     remove_durably(layout.restoring)
     return "today's data is in place"
 
 
-def start(release: Release, containers: dict[str, str]) -> None:
+def start(containers: dict[str, str]) -> None:
     """Start containers one after the other, each when the one before is healthy."""
     for container, restart in containers.items():
         docker.allow_restart(container, restart)
         docker.start(container)
-        wait_until_healthy(release.project, container, HEALTHY_WITHIN)
+        wait_until_healthy(container, HEALTHY_WITHIN)

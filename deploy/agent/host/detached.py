@@ -1,32 +1,38 @@
 """The cut-over as a process of its own, and following what it says, as often as one likes."""
 
+import fcntl
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import IO
 
-from deploy.agent.host.layout import AgentError, Layout, read_json, write_json
-from deploy.agent.host.lock import busy
+from deploy.agent.host.errors import AgentError
+from deploy.agent.host.layout import Layout, read_json, write_json
 
 INTERVAL = 0.1
-STARTS_WITHIN = 10.0
+KEPT_SECONDS = 7 * 24 * 3600
 
 
 def begin(layout: Layout, arguments: list[str], run: str) -> None:
     """Start the agent with other arguments, in a session of its own; output goes to a file.
 
-    A run that was begun before is not begun again: who asks twice has not heard the first answer.
+    The process holds a lock of the kernel's on that file for as long as it lives. A run that was
+    begun before is not begun again: who asks twice has not heard the first answer.
     """
     log, _ = files(layout, run)
     for old in layout.state.glob("run-*"):
-        if time.time() - old.stat().st_mtime > 7 * 24 * 3600:
+        if time.time() - old.stat().st_mtime > KEPT_SECONDS:
             old.unlink()
-    try:
-        output = log.open("xb")
-    except FileExistsError:
-        return
-    with output:
+    with tempfile.NamedTemporaryFile(dir=layout.state, prefix=".run-") as output:
+        fcntl.flock(output, fcntl.LOCK_EX)
+        try:
+            # It has its name only when it is locked.
+            os.link(output.name, log)
+        except FileExistsError:
+            return
         subprocess.Popen(
             (sys.executable, sys.argv[0], *arguments, "--run", run),
             stdin=subprocess.DEVNULL,
@@ -51,21 +57,28 @@ def follow(layout: Layout, run: str) -> int:
     log, result = files(layout, run)
     if not log.exists():
         raise AgentError(f"no run is called {run!r}", os.EX_USAGE)
-    deadline = time.monotonic() + STARTS_WITHIN
     with log.open("rb") as output:
         while True:
-            found = read_json(result)
-            alive = busy(layout)
-            if text := output.read():
-                sys.stdout.buffer.write(text)
-                sys.stdout.buffer.flush()
-            if found is not None:
-                return int(found["code"])
-            if not alive and time.monotonic() > deadline and read_json(result) is None:
-                raise AgentError("the cut-over died on the host; run the same command again")
-            if alive:
-                deadline = time.monotonic() + 2
+            over = ended(output)
+            sys.stdout.buffer.write(output.read())
+            sys.stdout.buffer.flush()
+            if over:
+                break
             time.sleep(INTERVAL)
+    facts = read_json(result)
+    if facts is None:
+        raise AgentError("the cut-over died on the host; run the same command again")
+    return int(facts["code"])
+
+
+def ended(output: IO[bytes]) -> bool:
+    """Whether the process that writes a run's output has ended."""
+    try:
+        fcntl.flock(output, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    fcntl.flock(output, fcntl.LOCK_UN)
+    return True
 
 
 def files(layout: Layout, run: str) -> tuple[Path, Path]:

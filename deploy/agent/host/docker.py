@@ -3,10 +3,11 @@
 import json
 import os
 import subprocess
+import time
 from dataclasses import dataclass
 from typing import Any
 
-from deploy.agent.host.layout import AgentError
+from deploy.agent.host.errors import AgentError
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PROJECT_LABEL = "com.docker.compose.project"
@@ -14,7 +15,9 @@ SERVICE_LABEL = "com.docker.compose.service"
 HASH_LABEL = "com.docker.compose.config-hash"
 ONE_OFF_LABEL = "com.docker.compose.oneoff"
 DAEMON = "Error response from daemon: "
+GONE = "No such container"
 NANOSECONDS = 1e9
+ENGINE_WITHIN = 120.0
 
 
 def run(*command: str, stdin: bytes | None = None, timeout: float = 300) -> str:
@@ -43,9 +46,9 @@ def run(*command: str, stdin: bytes | None = None, timeout: float = 300) -> str:
     return result.stdout.decode(errors="replace")
 
 
-def reason(told: bytes) -> str:
+def reason(output: bytes) -> str:
     """Return the line that says why a command failed: the engine's own, else the last one."""
-    lines = told.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+    lines = output.decode(errors="replace").strip().splitlines() or ["it said nothing"]
     return next((line.partition(DAEMON)[2] for line in lines if DAEMON in line), lines[-1])
 
 
@@ -71,7 +74,6 @@ class Container:
     health_test: tuple[str, ...]
     health_seconds: float
     restart: str
-    networks: tuple[str, ...]
 
     @property
     def running(self) -> bool:
@@ -79,27 +81,37 @@ class Container:
         return self.status == "running"
 
 
-def containers(project: str) -> list[Container]:
-    """Return the project's containers, in any state, by name."""
+def containers(project: str, service: str = "") -> list[Container]:
+    """Return the containers of a project, or of one service of it, in any state, by name."""
     listing = run(
         "docker", "ps", "-aq", "--no-trunc", "--filter", f"label={PROJECT_LABEL}={project}"
     )
     ids = listing.split()
-    if not ids:
-        return []
-    found = _inspected(ids)
-    return sorted((_container(raw) for raw in found if _belongs(raw)), key=lambda one: one.name)
+    made = [_container(raw) for raw in _inspected(ids) if _belongs(raw)] if ids else []
+    chosen = [container for container in made if service in {"", container.service}]
+    return sorted(chosen, key=lambda container: container.name)
+
+
+def container(number: str) -> Container | None:
+    """Return the container with that id; None where it is gone."""
+    try:
+        (raw,) = json.loads(run("docker", "container", "inspect", number))
+    except AgentError as error:
+        if GONE in str(error):
+            return None
+        raise
+    return _container(raw)
 
 
 def _inspected(ids: list[str]) -> list[dict[str, Any]]:
     """Return what the engine says of containers; one that went away meanwhile is left out."""
     try:
-        found: list[dict[str, Any]] = json.loads(run("docker", "container", "inspect", *ids))
+        facts: list[dict[str, Any]] = json.loads(run("docker", "container", "inspect", *ids))
     except AgentError:
         if len(ids) == 1:
             return []
-        return [raw for one in ids for raw in _inspected([one])]
-    return found
+        return [raw for number in ids for raw in _inspected([number])]
+    return facts
 
 
 def _belongs(raw: dict[str, Any]) -> bool:
@@ -123,7 +135,6 @@ def _container(raw: dict[str, Any]) -> Container:
         health_test=tuple(check.get("Test") or ()),
         health_seconds=_health_seconds(check),
         restart=_restart(raw["HostConfig"]["RestartPolicy"]),
-        networks=tuple(raw["NetworkSettings"]["Networks"]),
     )
 
 
@@ -139,17 +150,27 @@ def _restart(policy: dict[str, Any]) -> str:
     return f"{policy['Name'] or 'no'}:{most}" if most else str(policy["Name"] or "no")
 
 
-def image_id(name: str) -> str | None:
-    """Return an image's id; None where the host does not have it."""
-    try:
-        return run("docker", "image", "inspect", "--format", "{{.Id}}", name).strip()
-    except AgentError:
-        return None
+def images() -> list[str]:
+    """Return the ids of all images, named or not."""
+    return run("docker", "images", "-aq", "--no-trunc").split()
 
 
-def exists(container: str) -> bool:
-    """Whether a container of that id is there, in any state."""
-    return bool(run("docker", "ps", "-aq", "--no-trunc", "--filter", f"id={container}").strip())
+def wait_for_engine() -> None:
+    """Wait until the engine answers: it may be restarting.
+
+    Raises:
+        AgentError: It does not.
+    """
+    deadline = time.monotonic() + ENGINE_WITHIN
+    while True:
+        try:
+            run("docker", "version", "--format", "{{.Server.Version}}", timeout=10)
+        except AgentError as error:
+            if time.monotonic() > deadline:
+                raise AgentError(f"{error}; start Docker and run the same command again") from None
+            time.sleep(0.5)
+        else:
+            return
 
 
 def start(container: str) -> None:

@@ -5,7 +5,8 @@ import os
 import subprocess
 from pathlib import Path
 
-from deploy.agent.host.layout import AgentError, Json
+from deploy.agent.host.errors import AgentError
+from deploy.agent.host.layout import Json
 
 
 def to_file(command: tuple[str, ...], path: Path) -> None:
@@ -35,18 +36,18 @@ def from_file(command: tuple[str, ...], path: Path) -> None:
         raise AgentError(f"{' '.join(command[:2])} failed: {last_words(result.stderr)}")
 
 
-def last_words(told: bytes) -> str:
+def last_words(output: bytes) -> str:
     """Return the last line that a command wrote."""
-    return (told.decode(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
+    return (output.decode(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
 
 
 def digest(path: Path) -> str:
     """Return a file's SHA-256."""
-    found = hashlib.sha256()
+    checksum = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
-            found.update(chunk)
-    return found.hexdigest()
+            checksum.update(chunk)
+    return checksum.hexdigest()
 
 
 def damaged(folder: Path, facts: Json) -> list[str]:

@@ -4,7 +4,7 @@ import subprocess
 import time
 
 from deploy.agent.host import docker
-from deploy.agent.host.layout import AgentError
+from deploy.agent.host.errors import AgentError
 
 INTERVAL = 0.15
 STABLE_FOR = 2.0
@@ -19,13 +19,12 @@ class UnhealthyError(AgentError):
         self.report = report
 
 
-def wait_until_healthy(project: str, container: str, seconds: float = 0.0) -> float:
+def wait_until_healthy(container: str, seconds: float = 0.0) -> float:
     """Run the container's own health check until it passes; return how long that took.
 
     One without a check has to run for two seconds.
 
     Args:
-        project: The Compose project.
         container: Its id.
         seconds: How long it may take; 0 for as long as its health check itself allows.
 
@@ -33,31 +32,30 @@ def wait_until_healthy(project: str, container: str, seconds: float = 0.0) -> fl
         UnhealthyError: It ended, restarted, or the time is over.
     """
     began = time.monotonic()
-    told = "its health check has not been run"
+    complaint = "its health check has not been run"
     while True:
-        one = next((c for c in docker.containers(project) if c.id == container), None)
+        seen = docker.container(container)
         passed = time.monotonic() - began
-        if one is None:
+        if seen is None:
             raise UnhealthyError("the container is gone", "")
-        if not one.running or one.restarts:
+        if not seen.running or seen.restarts:
             # Once it was started again its exit code is gone.
-            code = f", exit code {one.exit_code}" if one.exit_code else ""
-            raise UnhealthyError(f"{one.service} has ended by itself{code}", report(one, ""))
-        if not one.health_test or one.health_test[0] == "NONE":
+            code = f", exit code {seen.exit_code}" if seen.exit_code else ""
+            raise UnhealthyError(f"{seen.service} has ended by itself{code}", report(seen, ""))
+        if not seen.health_test or seen.health_test[0] == "NONE":
             if passed >= STABLE_FOR:
                 return passed
         else:
-            told = probe(one)
-            if not told:
+            complaint = probe(seen)
+            if not complaint:
                 return time.monotonic() - began
-        if passed > (seconds or one.health_seconds):
-            raise UnhealthyError(
-                f"{one.service} is not healthy after {passed:.0f} s", report(one, told)
-            )
+        if passed > (seconds or seen.health_seconds):
+            text = f"{seen.service} is not healthy after {passed:.0f} s"
+            raise UnhealthyError(text, report(seen, complaint))
         time.sleep(INTERVAL)
 
 
-def start(project: str, container: str) -> None:
+def start(container: str) -> None:
     """Start a container.
 
     Raises:
@@ -66,10 +64,11 @@ def start(project: str, container: str) -> None:
     try:
         docker.start(container)
     except AgentError as error:
-        one = next((c for c in docker.containers(project) if c.id == container), None)
-        if one is None:
+        seen = docker.container(container)
+        if seen is None:
             raise
-        raise UnhealthyError(f"{one.service} cannot be started: {error}", report(one, "")) from None
+        text = f"{seen.service} cannot be started: {error}"
+        raise UnhealthyError(text, report(seen, "")) from None
 
 
 def probe(container: docker.Container) -> str:
@@ -91,9 +90,9 @@ def probe(container: docker.Container) -> str:
     return result.stdout.decode(errors="replace").strip() or f"exit code {result.returncode}"
 
 
-def report(container: docker.Container, told: str) -> str:
+def report(container: docker.Container, complaint: str) -> str:
     """Return what a person needs to see of a failing container."""
     lines = [f"--- {container.service}: {container.name}, {container.status}"]
-    if told:
-        lines += ["--- its health check says:", told]
+    if complaint:
+        lines += ["--- its health check says:", complaint]
     return "\n".join([*lines, "--- its last lines:", docker.last_lines(container.id)])

@@ -6,9 +6,20 @@ from deploy.agent.host import docker
 def tags(project: str) -> list[tuple[str, str]]:
     """Return name and id of every image that was tagged as ours."""
     form = ("--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}")
-    told = docker.run("docker", "images", *form, "--filter", f"reference={project}/*")
-    pairs = (line.split() for line in told.splitlines())
+    listing = docker.run("docker", "images", *form, "--filter", f"reference={project}/*")
+    pairs = (line.split() for line in listing.splitlines())
     return [(tag, image) for tag, image in pairs if not tag.endswith(":<none>")]
+
+
+def built(project: str) -> list[str]:
+    """Return the ids of the images that were built for releases, named or not."""
+    label = f"label={docker.PROJECT_LABEL}={builder(project)}"
+    return docker.run("docker", "images", "-q", "--no-trunc", "--filter", label).split()
+
+
+def builder(project: str) -> str:
+    """Return the Compose project that builds the images of releases; Compose labels them so."""
+    return f"{project}-release"
 
 
 def tag(project: str, service: str, image: str) -> None:

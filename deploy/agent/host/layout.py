@@ -4,7 +4,7 @@ ROOT/releases/<utc>-<sha>/   compose.yml, release.json
 ROOT/current, ROOT/previous  links to a release
 ROOT/secrets/                content-addressed secret files, 0700
 ROOT/backups/                one folder a backup
-ROOT/backup.json             how many backups are kept
+ROOT/retention.json          how many backups are kept
 ROOT/state/                  journal, lock, audit, the cut-over's output
 """
 
@@ -15,18 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from deploy.agent.host import names
+from deploy.agent.host.errors import AgentError
 
 Json = dict[str, Any]
 RAN = "ran"
 """The file in a release's folder that says that it passed its smoke test here."""
 
 
-class AgentError(Exception):
-    """Something that a person can mend; `str` is the finished line, `code` the exit code."""
-
-    def __init__(self, message: str, code: int = os.EX_UNAVAILABLE) -> None:
-        super().__init__(message)
-        self.code = code
+PROGRAM = "agent.pyz"
+"""The agent that has written the journal, below the project's folder."""
 
 
 @dataclass(frozen=True)
@@ -117,12 +114,20 @@ class Layout:
 
 
 def read_json(path: Path) -> Json | None:
-    """Return the object in a file; None where there is no such file."""
+    """Return the object in a file; None where there is no such file.
+
+    Raises:
+        AgentError: It holds something else.
+    """
     try:
-        found: Json = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    return found
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise AgentError(f"{path} is damaged", os.EX_DATAERR)
+    return content
 
 
 def write_json(path: Path, content: Json) -> None:
@@ -137,13 +142,17 @@ def write_durably(
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        if owner is not None:
-            os.fchown(descriptor, *owner)
-        os.fchmod(descriptor, mode)
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            if owner is not None:
+                os.fchown(descriptor, *owner)
+            os.fchmod(descriptor, mode)
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+    except BaseException:
+        new.unlink()  # on a disk that is full it would take room
+        raise
     new.replace(path)
     sync_folder(path.parent)
 

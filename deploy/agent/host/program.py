@@ -5,7 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from deploy.agent.host.layout import Layout, sync_folder
+from deploy.agent.host.layout import PROGRAM, Layout, sync_folder
 
 
 def keep_program(layout: Layout) -> None:
@@ -14,5 +14,5 @@ def keep_program(layout: Layout) -> None:
     shutil.copyfile(Path(sys.argv[0]).resolve(), new)
     with new.open("rb") as file:
         os.fsync(file.fileno())
-    new.replace(layout.root / "agent.pyz")
+    new.replace(layout.root / PROGRAM)
     sync_folder(layout.root)

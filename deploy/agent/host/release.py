@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.agent.host import docker
-from deploy.agent.host.layout import AgentError, Json, Layout, read_json
+from deploy.agent.host.errors import AgentError
+from deploy.agent.host.layout import Json, Layout, read_json
 from deploy.agent.host.stack import Stack
 
 
@@ -45,8 +46,12 @@ class Release:
     @property
     def services(self) -> dict[str, Json]:
         """Its services in start order."""
-        found: dict[str, Json] = self.facts["services"]
-        return found
+        services: dict[str, Json] = self.facts["services"]
+        return services
+
+    def is_copy(self, service: str) -> bool:
+        """Whether a service is a copy of a store, or what stands beside one."""
+        return bool(self.services[service].get("copy"))
 
     @property
     def stack(self) -> Stack:
@@ -55,16 +60,21 @@ class Release:
 
     def images(self) -> set[str]:
         """Return the ids of its images."""
-        return {one["image"] for one in self.services.values()}
+        return {service["image"] for service in self.services.values()}
+
+
+def facts_of(folder: Path) -> Json:
+    """Return what a release says of itself, unchecked; nothing where that is gone or damaged."""
+    try:
+        return read_json(folder / "release.json") or {}
+    except AgentError:
+        return {}
 
 
 def missing_images(release: Release) -> list[str]:
     """Return the services whose image is not on this host."""
-    return [
-        name
-        for name, one in release.services.items()
-        if docker.image_id(one["image"]) != one["image"]
-    ]
+    there = set(docker.images())
+    return [name for name, service in release.services.items() if service["image"] not in there]
 
 
 def missing_secrets(release: Release, layout: Layout) -> list[str]:
@@ -82,12 +92,14 @@ def changed(release: Release) -> list[str]:
     there = docker.containers(release.project)
     return [
         name
-        for name, one in release.services.items()
-        if not _as_wanted([c for c in there if c.service == name], wanted[name], one)
+        for name, service in release.services.items()
+        if not _as_wanted([c for c in there if c.service == name], wanted[name], service)
     ]
 
 
-def _as_wanted(found: list[docker.Container], wanted: str, service: Json) -> bool:
-    return len(found) == service["replicas"] and all(
-        one.running and one.config_hash == wanted and one.image == service["image"] for one in found
+def _as_wanted(containers: list[docker.Container], wanted: str, service: Json) -> bool:
+    as_released = (True, wanted, service["image"])
+    return len(containers) == service["replicas"] and all(
+        (container.running, container.config_hash, container.image) == as_released
+        for container in containers
     )

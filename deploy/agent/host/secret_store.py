@@ -18,10 +18,10 @@ def store(layout: Layout, sent: Json) -> list[str]:
     layout.prepare()
     layout.secrets.chmod(0o700)
     written = []
-    for name, one in sent.items():
+    for name, secret in sent.items():
         path = layout.secrets / Path(name).name
         if not path.exists():
-            owner = (int(one["uid"]), int(one["gid"]))
-            write_durably(path, base64.b64decode(one["text"]), MODE, owner)
+            owner = (int(secret["uid"]), int(secret["gid"]))
+            write_durably(path, base64.b64decode(secret["text"]), MODE, owner)
             written.append(path.name)
     return written

@@ -37,8 +37,8 @@ class Stack:
 
     def hashes(self) -> dict[str, str]:
         """Return the configuration hash of each service."""
-        told = self.compose("config", "--hash", "*").split()
-        return dict(zip(told[::2], told[1::2], strict=True))
+        words = self.compose("config", "--hash", "*").split()
+        return dict(zip(words[::2], words[1::2], strict=True))
 
     def create(self, scales: Mapping[str, int]) -> None:
         """Create containers until each service has so many; those that are there stay.

@@ -79,7 +79,7 @@ def _checked(root: Path) -> Specs:
 
 def _at(root: Path, commit: str) -> Specs | None:
     """Return the specs at a commit; None where there were none yet."""
-    found: list[Document] = []
+    documents: list[Document] = []
     for path, faults_of in ((EVENTS, asyncapi_faults), (MODELS, schema_faults)):
         text = file_at(root, commit, path)
         if text is None:
@@ -89,8 +89,8 @@ def _at(root: Path, commit: str) -> Specs | None:
         faults = faults_of(document)
         if faults:
             raise SpecError(faults)
-        found.append(document)
-    return Specs(*found)
+        documents.append(document)
+    return Specs(*documents)
 
 
 if __name__ == "__main__":

@@ -147,8 +147,8 @@ def _addresses(specs: Specs) -> dict[str, Node]:
 
 def _messages(specs: Specs, channel: Node) -> list[Node]:
     messages = channel.data.get("messages") or {}
-    found = [channel.below("messages", name) for name in messages]
-    return [target_of(specs, message) or message for message in found]
+    inside = [channel.below("messages", name) for name in messages]
+    return [target_of(specs, message) or message for message in inside]
 
 
 def _event(specs: Specs, payload: Node) -> Node:
@@ -157,12 +157,12 @@ def _event(specs: Specs, payload: Node) -> Node:
     return inside["data"] if {"specversion", "data"} <= inside.keys() else payload
 
 
-def _types(found: View) -> str:
-    return " or ".join(sorted(found.types)) or "anything"
+def _types(schema: View) -> str:
+    return " or ".join(sorted(schema.types)) or "anything"
 
 
-def _place_of(found: View, name: str) -> Node:
-    return found.properties.get(name, found.node)
+def _place_of(schema: View, name: str) -> Node:
+    return schema.properties.get(name, schema.node)
 
 
 def _removed_channel(address: str, old: Node) -> str:

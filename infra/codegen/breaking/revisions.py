@@ -21,10 +21,10 @@ def common_base(root: Path, revision: str) -> str:
     Raises:
         UnknownRevisionError: There is no such commit here, or the folder is no git repository.
     """
-    found = _git(
+    commit = _git(
         root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
     )
-    if found is None:
+    if commit is None:
         if _git(root, "rev-parse", "--git-dir") is None:
             raise UnknownRevisionError(
                 f"{root} is no git repository, so there is nothing to compare with"
@@ -33,7 +33,7 @@ def common_base(root: Path, revision: str) -> str:
             f"git knows no revision {revision!r}; fetch it, for example with "
             "'git fetch origin main', or name another with base=…"
         )
-    base = _git(root, "merge-base", found.strip(), "HEAD") or found
+    base = _git(root, "merge-base", commit.strip(), "HEAD") or commit
     return base.strip()
 
 

@@ -68,10 +68,10 @@ class View:
 
 def view(specs: Specs, node: Node) -> View:
     """Return what a schema demands, with everything that it refers to."""
-    found = View(_followed(specs, node))
+    demanded = View(_followed(specs, node))
     for part in _parts(specs, node, set()):
-        _add(found, part)
-    return found
+        _add(demanded, part)
+    return demanded
 
 
 def expanded(specs: Specs, node: Node, seen: frozenset[Pointer] = frozenset()) -> Any:
@@ -81,15 +81,15 @@ def expanded(specs: Specs, node: Node, seen: frozenset[Pointer] = frozenset()) -
     if not isinstance(node.data, dict):
         return node.data
     target = target_of(specs, node)
-    found: dict[str, Any] = {}
+    data: dict[str, Any] = {}
     if target is not None:
         again = target.pointer in seen
         inside = {} if again else expanded(specs, target, seen | {target.pointer})
-        found.update(inside if isinstance(inside, dict) else {"$ref": inside})
+        data.update(inside if isinstance(inside, dict) else {"$ref": inside})
     for key in node.data:
         if key != "$ref" and key not in ANNOTATIONS:
-            found[key] = expanded(specs, node.below(key), seen)
-    return found
+            data[key] = expanded(specs, node.below(key), seen)
+    return data
 
 
 def target_of(specs: Specs, node: Node) -> Node | None:
@@ -129,19 +129,19 @@ def _parts(specs: Specs, node: Node, seen: set[Pointer]) -> Iterator[Node]:
     yield node
 
 
-def _add(found: View, part: Node) -> None:
+def _add(demanded: View, part: Node) -> None:
     data = part.data
     types = data.get("type")
     if types:
-        found.types = frozenset([types] if isinstance(types, str) else types)
+        demanded.types = frozenset([types] if isinstance(types, str) else types)
     for name in data.get("properties") or ():
-        found.properties[name] = part.below("properties", name)
-    found.required |= set(data.get("required") or ())
+        demanded.properties[name] = part.below("properties", name)
+    demanded.required |= set(data.get("required") or ())
     if "items" in data:
-        found.items = part.below("items")
-    found.deprecated = found.deprecated or bool(data.get("deprecated"))
+        demanded.items = part.below("items")
+    demanded.deprecated = demanded.deprecated or bool(data.get("deprecated"))
     known = {"$ref", "allOf", "items", "properties", "required", "type"}
     for key in data:
         ignored = key in known or key in ANNOTATIONS or key.startswith("x-")
         if not ignored and (key, data[key]) not in WITHOUT_EFFECT:
-            found.others[key] = part.below(key)
+            demanded.others[key] = part.below(key)

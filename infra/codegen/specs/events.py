@@ -1,16 +1,23 @@
 """events.yaml: the channels, and the functions that services publish and subscribe with."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from infra.codegen.specs.documents import Document, SpecError
 from infra.codegen.specs.models import Models
+from infra.codegen.specs.names import is_taken
+from infra.codegen.specs.properties import required_faults
 from infra.codegen.specs.validation import asyncapi_faults
 
 ENVELOPE = "#/components/schemas/CloudEvent"
 """What every entry holds; the event itself is its `data`."""
 PREFIX = {"send": "publish", "receive": "subscribe"}
+NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
+FUNCTIONS = ("publish_", "publisher_", "refuse_", "subscribe_")
+ADDRESS = re.compile(r"(?!.*\.dlq$)[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}")
+"""A stream's name stands in patterns of keys that say who may do what, so it holds none itself."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,10 @@ def check(document: Document, models: Models) -> tuple[Channel, ...]:
     Raises:
         SpecError: It is no AsyncAPI 3.0, or has what the generator cannot translate.
     """
-    faults = asyncapi_faults(document)
+    faults = asyncapi_faults(document) or [
+        *required_faults(document, ("components", "schemas")),
+        *required_faults(document, ("components", "messages")),
+    ]
     if faults:
         raise SpecError(faults)
     reader = _Reader(document, models)
@@ -65,7 +75,7 @@ def data_reference(message: dict[str, Any]) -> str | None:
         for part in parts
         if isinstance(part, dict) and isinstance(part.get("properties"), dict)
     ]
-    references = [found.get("$ref") for found in data if isinstance(found, dict)]
+    references = [schema.get("$ref") for schema in data if isinstance(schema, dict)]
     return references[0] if len(references) == 1 else None
 
 
@@ -80,11 +90,16 @@ class _Reader:
         addresses: dict[str, str] = {}
         for name, channel in (self.document.data.get("channels") or {}).items():
             at = ("channels", name)
-            if not name.isidentifier() or name != name.lower():
+            if not NAME.fullmatch(name):
                 self._fault(at, f"{name!r} cannot name a function; use lower_snake_case")
+            elif name.startswith(FUNCTIONS) or is_taken(name):
+                self._fault(at, f"{name!r} means something else in the code; use another name")
             address = channel.get("address")
             if not address:
                 self._fault(at, f"the channel {name} has no address, which names its stream")
+            elif not ADDRESS.fullmatch(address):
+                reason = f"{address!r} cannot name a stream; use letters, digits and _ . : -"
+                self._fault((*at, "address"), reason)
             elif address in addresses:
                 self._fault((*at, "address"), f"{address!r} is the stream of {addresses[address]}")
             addresses.setdefault(address, name)
@@ -127,7 +142,7 @@ class _Reader:
 
     def _operations(self) -> dict[tuple[str, str], str]:
         """Return what each operation says of itself, by channel and action."""
-        found: dict[tuple[str, str], str] = {}
+        sentences: dict[tuple[str, str], str] = {}
         for name, operation in (self.document.data.get("operations") or {}).items():
             at = ("operations", name)
             channel_at, channel = self._follow((*at, "channel"), operation["channel"]["$ref"])
@@ -139,11 +154,16 @@ class _Reader:
                 self._fault(at, f"an operation that {_does(action)} must be called {wanted!r}")
             for number, part in enumerate(operation.get("messages") or ()):
                 self._follow((*at, "messages", str(number)), part["$ref"])
-            found[channel_at[-1], action] = _sentence(operation)
-        return found
+            sentences[channel_at[-1], action] = _sentence(operation)
+        return sentences
 
-    def _follow(self, at: tuple[str, ...], ref: str) -> tuple[tuple[str, ...], Any]:
+    def _follow(
+        self, at: tuple[str, ...], ref: str, before: frozenset[str] = frozenset()
+    ) -> tuple[tuple[str, ...], Any]:
         """Return the pointer and the data of a local reference; None where there is nothing."""
+        if ref in before:
+            self._fault((*at, "$ref"), f"{ref!r} refers to itself")
+            return at, None
         steps = tuple(ref.removeprefix("#/").split("/"))
         data = self.document.data
         for number, step in enumerate(steps):
@@ -152,7 +172,7 @@ class _Reader:
                 return at, None
             data = data[step]
             if isinstance(data, dict) and "$ref" in data and number < len(steps) - 1:
-                _, data = self._follow(at, data["$ref"])
+                _, data = self._follow(at, data["$ref"], before | {ref})
         return steps, data
 
     def _fault(self, at: tuple[str, ...], reason: str) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from infra.codegen.specs.documents import Document, SpecError
+from infra.codegen.specs.names import is_taken
+from infra.codegen.specs.properties import naming_faults, required_faults
 from infra.codegen.specs.validation import schema_faults
 from infra.places.reading import Pointer
 
@@ -23,8 +25,8 @@ class Models:
     @property
     def schemas(self) -> dict[str, Any]:
         """Return every definition by its name."""
-        found: dict[str, Any] = self.document.data["$defs"]
-        return found
+        definitions: dict[str, Any] = self.document.data["$defs"]
+        return definitions
 
     def name_of(self, ref: object, base: Path) -> str | None:
         """Return the definition that a reference in another file means, if it means one of ours.
@@ -64,6 +66,8 @@ def check(document: Document) -> Models:
     faults = schema_faults(document)
     if not faults:
         faults = [*_naming_faults(document), *_reference_faults(document)]
+    if not faults:
+        faults = [*required_faults(document, ("$defs",)), *naming_faults(document)]
     if faults:
         raise SpecError(faults)
     return Models(document)
@@ -77,6 +81,9 @@ def _naming_faults(document: Document) -> Iterator[str]:
     for name, schema in definitions.items():
         if not CLASS_NAME.fullmatch(name):
             reason = f"{name!r} cannot name a class; use CamelCase letters and digits"
+            yield document.fault(("$defs", name), reason)
+        elif is_taken(name):
+            reason = f"{name!r} means something else in the code; use another name"
             yield document.fault(("$defs", name), reason)
         if not isinstance(schema, dict):
             yield document.fault(("$defs", name), "a definition must be a mapping")

@@ -46,8 +46,8 @@ def _asyncapi_validator() -> Draft7Validator:
 
 
 def _faults(document: Document, errors: Iterable[ValidationError]) -> list[str]:
-    found = dict.fromkeys(line for error in errors for line in _lines(document, error))
-    return sorted(found, key=_position)
+    lines = dict.fromkeys(line for error in errors for line in _lines(document, error))
+    return sorted(lines, key=_position)
 
 
 def _lines(document: Document, error: ValidationError) -> Iterator[str]:
@@ -100,5 +100,5 @@ def _unknown_keys(error: ValidationError) -> list[str]:
 
 
 def _position(line: str) -> tuple[int, int]:
-    found = PLACE.search(line)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+    match = PLACE.search(line)
+    return (int(match[1]), int(match[2])) if match else (0, 0)

@@ -10,12 +10,13 @@ that a reader may acknowledge and claim what another group reads; and XADD from 
 that who adds to a stream or to dead letters may cut them too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
 from infra.stack.compose.addresses import open_password
 from infra.stack.plan import Infrastructure, Overlay, Plan, Service
 from shared.keys import (
+    BACKUP_TIME,
     beside,
     buried_of,
     dead_letters_of,
@@ -30,10 +31,12 @@ Without them it leaves out whatever a script or a transaction wrote, and only it
 OPERATOR = "operator"
 CONNECT = ("+ping", "+hello", "+auth", "+select", "+client|setinfo", "+client|setname")
 SERVER = ("+info", "+time")
+BACKED_UP = f"(~{BACKUP_TIME} +get)"
 SCRIPTS = ("+evalsha", "+script|load")
 """A script needs every key that it names in one selector; each call inside it is checked again."""
 APPEND = ("+xadd",)
 REMEMBER = ("+get", "+set")
+PARK = ("+hset", "+hdel", "+hgetall")
 TIDY = (
     *("+exists", "+xinfo|groups", "+xinfo|consumers", "+xpending", "+xtrim"),
     "+xgroup|delconsumer",
@@ -43,6 +46,17 @@ READ = (
     *("+xreadgroup", "+xack", "+xclaim", "+xautoclaim", "+xpending", "+xrange"),
     *("+xinfo|groups", "+xgroup|create"),
 )
+AMONG_COPIES: dict[str, tuple[str, ...]] = {
+    "replica": ("+psync", "+replconf", "+ping"),
+    "sentinel": (
+        *("&*", "+multi", "+exec", "+slaveof", "+ping", "+subscribe", "+publish", "+role", "+info"),
+        *("+config|rewrite", "+client|setname", "+client|kill", "+script|kill"),
+    ),
+}
+"""Who the copies and their Sentinels are to each other, as
+https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/ has it."""
+DURABLE = ("+wait", "+role")
+"""Who publishes waits until a second copy has it too."""
 OWN = ("+@read", "+@write", "-@dangerous")
 
 
@@ -72,25 +86,47 @@ def acl_arguments(plan: Plan, redis: Infrastructure, overlay: Overlay) -> tuple[
 
 def _users(plan: Plan, redis: Infrastructure, overlay: Overlay) -> dict[str, tuple[str, ...]]:
     """Return what each user of a Redis may do, as ACL rules."""
-    services = (one for one in plan.services if overlay in one.overlays and uses(one, redis))
-    return {one.name: rules(one) for one in services} | {OPERATOR: ("~*", "&*", "+@all")}
+    services = (
+        service for service in plan.services if overlay in service.overlays and uses(service, redis)
+    )
+    among = AMONG_COPIES if overlay == "prod" and redis.copies > 1 else {}
+    own = {
+        service.name: rules(service, redis, consoled(plan, service, overlay))
+        for service in services
+    }
+    return own | among | {OPERATOR: ("~*", "&*", "+@all")}
+
+
+def consoled(plan: Plan, service: Service, *overlays: Overlay) -> tuple[str, ...]:
+    """Return the events that a service's console shows in one of these overlays: all or none."""
+    shows = any(overlay in service.console for overlay in overlays)
+    return tuple(event.name for event in plan.events) if shows else ()
 
 
 def uses(service: Service, redis: Infrastructure) -> bool:
     """Say whether a service takes the address of this Redis."""
-    return any(one.reference and one.reference.target == redis.name for one in service.env)
+    return any(
+        variable.reference and variable.reference.target == redis.name for variable in service.env
+    )
 
 
-def rules(service: Service) -> tuple[str, ...]:
-    """Return what a service may do, as ACL rules.
+def rules(service: Service, redis: Infrastructure, console: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return what a service may do at a Redis, as ACL rules.
 
     A service without events has the keys that start with its name.
+
+    Args:
+        service: whose user it is.
+        redis: which Redis.
+        console: the events that it has a console of.
     """
-    selectors = [one for event in service.publishes for one in _publisher(event)]
-    selectors += [one for event in service.subscribes for one in _reader(event)]
+    selectors = [rule for event in service.publishes for rule in _publisher(event)]
+    selectors += [rule for event in service.subscribes for rule in _reader(event)]
+    selectors += _console(console) if console else []
     if not selectors:
         selectors.append(_selector(OWN, f"{service.name}:*"))
-    return (*CONNECT, *SERVER, *dict.fromkeys(selectors))
+    durable = DURABLE if redis.copies > 1 else ()
+    return (*CONNECT, *SERVER, *durable, BACKED_UP, *dict.fromkeys(selectors))
 
 
 def _publisher(event: str) -> list[str]:
@@ -99,6 +135,7 @@ def _publisher(event: str) -> list[str]:
         _selector(SCRIPTS, event, *_letters(event), beside(event, "*")),
         _selector(APPEND, event, *_letters(event)),
         _selector(REMEMBER, beside(event, "*")),
+        _selector(PARK, beside(event, "parked:*")),
         _selector(TIDY, event),
         _selector(("+zrange", "+zrem"), replayed_of(event), buried_of(event)),
         _selector(("+xlen",), dead_letters_of(event)),
@@ -118,6 +155,23 @@ def _reader(event: str) -> list[str]:
         _selector(("+get",), beside(event, "id:*")),
         _selector(("+zscore", "+zrange"), replayed_of(event), buried_of(event)),
         _selector(("+zadd",), buried_of(event)),
+    ]
+
+
+def _console(events: Sequence[str]) -> list[str]:
+    """Return what showing streams and dead letters needs, and replaying and dropping those.
+
+    One command may name keys of one selector only, and XREAD follows all streams at once.
+    """
+    letters = [dead_letters_of(event) for event in events]
+    markers = [beside(event, "id:*") for event in events]
+    moved = [key for event in events for key in (replayed_of(event), buried_of(event))]
+    return [
+        _selector(SCRIPTS, *events, *letters, *markers, *moved),
+        _selector(("+xread", "+xrange", "+xrevrange", "+xlen", "+xdel"), *events, *letters),
+        _selector(("+xinfo|groups", "+xpending", "+xadd"), *events),
+        _selector(REMEMBER, *markers),
+        _selector(("+zscore", "+zadd", "+zrem"), *moved),
     ]
 
 

@@ -12,8 +12,11 @@ from dataclasses import replace
 from typing import Any
 
 from infra.stack.compose.acl import OPERATOR, acl_arguments
-from infra.stack.compose.addresses import POSTGRES_USER, open_password
-from infra.stack.compose.networks import Networks, ports
+from infra.stack.compose.addresses import open_password, postgres_user
+from infra.stack.compose.builds import build_of, build_of_store
+from infra.stack.compose.copies import companion_of, copied, extra_hosts
+from infra.stack.compose.limits import deploy_of, healthcheck_of, literal, megabytes
+from infra.stack.compose.networks import Networks, leads_in, ports, providers_of, reached
 from infra.stack.compose.secrets import (
     DATABASE_USER,
     MOUNT,
@@ -21,20 +24,17 @@ from infra.stack.compose.secrets import (
     secret_files,
     users_file,
 )
-from infra.stack.compose.values import Values, literal
+from infra.stack.compose.values import Values
 from infra.stack.plan import (
     EGRESS,
     OVERLAYS,
-    PUBLISHED,
     Health,
     Infrastructure,
     Overlay,
     Plan,
-    Resources,
     Service,
 )
 
-DOCKERFILE = "services/Dockerfile"
 SECRETS_FOLDER = "${SECRETS_DIR:-./secrets}"
 DATA_FOLDERS = {"redis": "/data", "postgres": "/var/lib/postgresql/data"}
 UNRELEASED = "0" * 64
@@ -60,7 +60,7 @@ def compose_files(plan: Plan) -> dict[str, Document]:
     }
     networks = Networks(plan, "dev", everywhere)
     inner = {
-        name: [network for network in networks.of(part) if network != PUBLISHED]
+        name: [network for network in networks.of(part) if not leads_in(network)]
         for name, part in everywhere.items()
     }
     base = {name: _base(dev[name], inner[name]) for name in dev if name in everywhere}
@@ -89,7 +89,9 @@ def _addition(service: Document, inner: list[str]) -> Document:
 
 def _file(project: str, services: dict[str, Document]) -> Document:
     def each(key: str) -> list[str]:
-        return list(dict.fromkeys(name for one in services.values() for name in one.get(key, ())))
+        return list(
+            dict.fromkeys(name for service in services.values() for name in service.get(key, ()))
+        )
 
     return {"name": project, "x-logging": LOGGING, "services": services} | _present(
         networks={name: _network(name) for name in sorted(each("networks"))},
@@ -103,10 +105,10 @@ def _network(name: str) -> Document:
 
     Who shares a way out cannot talk to each other over it; that of the host ports leads nowhere.
     """
-    if name not in {EGRESS, PUBLISHED}:
+    if name != EGRESS and not leads_in(name):
         return {"internal": True}
     options = {"com.docker.network.bridge.enable_icc": "false"}
-    if name == PUBLISHED:
+    if leads_in(name):
         options["com.docker.network.bridge.enable_ip_masquerade"] = "false"
     return {"driver_opts": options}
 
@@ -125,6 +127,9 @@ class _Overlay:
     def __init__(self, plan: Plan, overlay: Overlay) -> None:
         self._plan = plan
         self._overlay = overlay
+        self._stores = plan.stores(overlay)
+        self._copied = {part.name for part in plan.away(overlay) if part in self._stores}
+        self._elsewhere = {part.name for part in plan.infrastructure if part not in self._stores}
         self._networks = Networks(plan, overlay)
         self._values = Values(plan, overlay)
         self._secrets: dict[str, list[str]] = {}
@@ -134,25 +139,35 @@ class _Overlay:
 
     def services(self) -> dict[str, Document]:
         """Return infrastructure and services by name, in start order."""
-        parts = {part.name: self._infrastructure(part) for part in self._plan.infrastructure}
+        parts: dict[str, Document] = {}
+        for part in self._stores:
+            container = self._infrastructure(part)
+            if self._overlay == "prod" and part.copies > 1:
+                parts |= copied(part, container, self._secrets.get(companion_of(part), []))
+            else:
+                parts[part.name] = container
         here = (part for part in self._plan.services if self._overlay in part.overlays)
         return parts | {service.name: self._service(service) for service in here}
 
     def _service(self, service: Service) -> Document:
+        providers = providers_of(self._plan)
         return (
             self._common(service)
             | _present(
+                extra_hosts=extra_hosts()
+                if reached(service, providers, self._overlay) & self._copied
+                else [],
                 image=service.image or self._image(service.name),
-                build=self._build(".", DOCKERFILE, args={"SERVICE": service.name})
-                if service.built
-                else {},
+                build={} if self._overlay == "prod" else build_of(service),
                 profiles=list(service.profiles) if self._overlay == "dev" else [],
                 command=[literal(part) for part in service.command],
                 environment=dict(self._values.of_service(service)),
                 depends_on={
-                    part.name: {"condition": part.condition} for part in service.depends_on
+                    part.name: {"condition": part.condition}
+                    for part in service.depends_on
+                    if part.name not in self._elsewhere
                 },
-                healthcheck=_healthcheck(service.health),
+                healthcheck=healthcheck_of(service.health),
                 volumes=[f"{service.name}_data:{service.data}"] if service.data else [],
                 user="" if service.lacks("non_root") else service.user,
                 read_only=not service.lacks("read_only"),
@@ -162,7 +177,7 @@ class _Overlay:
                 if service.lacks("no_new_privileges")
                 else self._no_new_privileges(),
                 tmpfs=[SCRATCH, *(f"{folder}:size=64m,mode=1777" for folder in service.writable)],
-                deploy=_deploy(service.resources, service.replicas),
+                deploy=deploy_of(service.resources, service.replicas),
             )
             | {"init": not service.lacks("init")}
         )
@@ -171,12 +186,12 @@ class _Overlay:
         redis = part.type == "redis"
         return self._common(part) | _present(
             image=self._image(part.name),
-            build=self._build("infra/images", "Dockerfile", target=part.type),
+            build={} if self._overlay == "prod" else build_of_store(part),
             command=self._redis_command(part) if redis else [],
             environment=self._redis_environment(part)
             if redis
             else dict(self._values.of_postgres(part)),
-            healthcheck=_healthcheck(self._health(part)),
+            healthcheck=healthcheck_of(self._health(part)),
             volumes=[f"{part.name}_data:{DATA_FOLDERS[part.type]}"],
             user=DATABASE_USER,
             read_only=True,
@@ -184,7 +199,7 @@ class _Overlay:
             security_opt=self._no_new_privileges(),
             tmpfs=[SCRATCH] if redis else [SCRATCH, POSTGRES_SOCKET],
             shm_size="" if redis else "128M",
-            deploy=_deploy(part.resources),
+            deploy=deploy_of(part.resources),
             init=True,
         )
 
@@ -208,7 +223,7 @@ class _Overlay:
         return [
             "redis-server",
             *("--appendonly", "yes", "--appendfsync", part.persistence),
-            *("--maxmemory", f"{_megabytes(part.resources.memory) // 2}mb"),
+            *("--maxmemory", f"{megabytes(part.resources.memory) // 2}mb"),
             *("--maxmemory-policy", "noeviction"),
             *users,
         ]
@@ -223,7 +238,7 @@ class _Overlay:
         A user or database that PostgreSQL does not know is a FATAL in its log each time.
         """
         if part.type == "postgres":
-            who = ("--username", POSTGRES_USER, "--dbname", self._plan.project)
+            who = ("--username", postgres_user(self._plan), "--dbname", self._plan.project)
             return replace(part.health, command=(*part.health.command, *who))
         if self._overlay != "prod":
             return part.health
@@ -237,48 +252,5 @@ class _Overlay:
             return ""
         return f"${{{name.upper()}_IMAGE:-{self._plan.project}/{name}@sha256:{UNRELEASED}}}"
 
-    def _build(self, context: str, dockerfile: str, **which: Any) -> Document:
-        """Return how an image is built: which of the Dockerfile's, by its target or its SERVICE."""
-        if self._overlay == "prod":
-            return {}
-        return {"context": context, "dockerfile": dockerfile, **which}
-
     def _no_new_privileges(self) -> list[str]:
         return NO_NEW_PRIVILEGES if self._overlay == "prod" else ["no-new-privileges"]
-
-
-def _deploy(resources: Resources, replicas: int = 1) -> Document:
-    limits = {"cpus": resources.cpus, "memory": resources.memory, "pids": resources.pids}
-    several = {"replicas": replicas} if replicas > 1 else {}
-    return {**several, "resources": {"limits": limits}}
-
-
-def _healthcheck(health: Health | None) -> Document:
-    if health is None:
-        return {}
-    return {
-        "test": _test(health),
-        "interval": health.interval,
-        "timeout": health.timeout,
-        "retries": health.retries,
-        "start_period": health.start_period,
-    }
-
-
-def _test(health: Health) -> list[str]:
-    """Return the test in exec form; HTTP is asked with Python, so no image needs curl."""
-    if health.command:
-        return ["CMD", *(literal(part) for part in health.command)]
-    seconds = 3
-    script = (
-        "import http.client, sys; sys.tracebacklimit = 0; "
-        f"c = http.client.HTTPConnection('127.0.0.1', {health.port}, timeout={seconds}); "
-        f"c.request('GET', '{health.path}'); r = c.getresponse(); "
-        "sys.exit(r.status != 200 and f'{r.status} {r.read(300)}')"
-    )
-    return ["CMD", "python", "-IS", "-c", literal(script)]
-
-
-def _megabytes(size: str) -> int:
-    factor = {"K": 1 / 1024, "M": 1, "G": 1024}[size[-1]]
-    return max(1, int(int(size[:-1]) * factor))

@@ -24,16 +24,18 @@ def fill(plan: Plan, folder: Path) -> tuple[list[str], list[Secret]]:
     folder.chmod(FOLDER_MODE)
     files = secret_files(plan)
     present = {
-        one.name: (folder / one.name).read_text(encoding="utf-8")
-        for one in files
-        if (folder / one.name).is_file()
+        secret.name: (folder / secret.name).read_text(encoding="utf-8")
+        for secret in files
+        if (folder / secret.name).is_file()
     }
     wanted = contents(plan, present)
-    written = [one.name for one in files if wanted.get(one.name) != present.get(one.name)]
-    for one in files:
-        if one.name in wanted:
-            write_file(folder / one.name, wanted[one.name], *_access(one))
-    return written, [one for one in files if one.name not in wanted]
+    written = [
+        secret.name for secret in files if wanted.get(secret.name) != present.get(secret.name)
+    ]
+    for secret in files:
+        if secret.name in wanted:
+            write_file(folder / secret.name, wanted[secret.name], *_access(secret))
+    return written, [secret for secret in files if secret.name not in wanted]
 
 
 def _access(secret: Secret) -> tuple[int, tuple[int, int] | None]:

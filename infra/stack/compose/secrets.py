@@ -1,6 +1,6 @@
 """Secrets of prod: one file each, mounted below /run/secrets, readable by one user.
 
-    given      whoever runs the stack has to put it there: a token
+    given      whoever runs the stack has to put it there: a token, the address of what is external
     generated  made once and kept: a password
     derived    made of the passwords and the plan: a URL with a password, Redis' users
 
@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from infra.stack.compose.acl import OPERATOR, acl_file, uses
-from infra.stack.compose.addresses import login, url
-from infra.stack.plan import Infrastructure, Plan, Reference
+from infra.stack.compose.acl import AMONG_COPIES, OPERATOR, acl_file, uses
+from infra.stack.compose.addresses import SENTINEL, login, url, url_of_copies
+from infra.stack.plan import Infrastructure, Plan, Reference, Service, Variable
 
 MOUNT = "/run/secrets"
 DATABASE_USER = "999:999"
@@ -30,7 +30,8 @@ class Secret:
         origin: who makes it.
         description: what it is.
         readers: the containers that mount it; () for what others are derived from only.
-        variable: the variable that it is the value of, NAME of NAME_FILE.
+        variable: the variable that it is the value of, NAME of NAME_FILE; '' where each reader has
+            one of its own.
         user: `uid:gid` that may read it.
     """
 
@@ -49,17 +50,22 @@ class Secret:
 
 def secret_files(plan: Plan) -> tuple[Secret, ...]:
     """Return every secret file of prod, in a fixed order, each once."""
-    found = [*_given(plan), *_of_infrastructure(plan), *_urls(plan)]
-    return tuple({one.name: one for one in found}.values())
+    files = [*_given(plan), *_of_infrastructure(plan), *_urls(plan)]
+    return tuple({secret.name: secret for secret in files}.values())
 
 
 def mounted(plan: Plan) -> dict[tuple[str, str], Secret]:
     """Return the secret that is the value of a variable, by container and variable."""
-    return {
-        (reader, one.variable): one
-        for one in secret_files(plan)
-        for reader in one.readers
-        if one.variable
+    files = {secret.name: secret for secret in secret_files(plan)}
+    made = {
+        (reader, secret.variable): secret
+        for secret in files.values()
+        for reader in secret.readers
+        if secret.variable
+    }
+    return made | {
+        (service.name, variable.name): files[variable.given_as]
+        for service, variable in _secrets_of(plan)
     }
 
 
@@ -69,19 +75,19 @@ def contents(plan: Plan, present: Mapping[str, str]) -> dict[str, str]:
     What is present is kept, except derived files, which are made anew; what is given and missing
     is missing in the result too.
     """
-    files = {one.name: one for one in secret_files(plan)}
+    files = {secret.name: secret for secret in secret_files(plan)}
     texts = {name: present[name] for name in files if present.get(name, "").strip()}
-    for one in files.values():
-        if one.origin == "generated":
-            texts.setdefault(one.name, secrets.token_urlsafe(PASSWORD_BYTES))
+    for secret in files.values():
+        if secret.origin == "generated":
+            texts.setdefault(secret.name, secrets.token_urlsafe(PASSWORD_BYTES))
     passwords = {name: text.strip() for name, text in texts.items()}
-    for part in plan.infrastructure:
+    for part in plan.stores("prod"):
         if part.type == "redis":
-            users = {one: passwords[password_of(part, one)] for one in users_of(plan, part)}
+            users = {user: passwords[password_of(part, user)] for user in users_of(plan, part)}
             texts[users_file(part)] = acl_file(plan, part, users)
     for service in plan.services:
         for variable in service.env:
-            if variable.reference and _holds_password(plan, variable.reference):
+            if variable.reference and _derived(plan, variable.reference):
                 name = f"{service.name.upper()}_{variable.name}"
                 texts[name] = _url(plan, service.name, variable.reference, passwords)
     return texts
@@ -89,13 +95,22 @@ def contents(plan: Plan, present: Mapping[str, str]) -> dict[str, str]:
 
 def users_of(plan: Plan, redis: Infrastructure) -> tuple[str, ...]:
     """Return the users of a Redis: its services and the operator."""
-    services = (one.name for one in plan.services if "prod" in one.overlays and uses(one, redis))
-    return (*services, OPERATOR)
+    services = (
+        service.name
+        for service in plan.services
+        if "prod" in service.overlays and uses(service, redis)
+    )
+    return (*services, *(AMONG_COPIES if redis.copies > 1 else ()), OPERATOR)
 
 
 def password_of(redis: Infrastructure, user: str) -> str:
     """Return the name of the file that holds a Redis user's password."""
     return f"{redis.name.upper()}_{user.upper()}_PASSWORD"
+
+
+def copies_password(postgres: Infrastructure) -> str:
+    """Return the name of the file with the password that a PostgreSQL's copies have among them."""
+    return f"{postgres.name.upper()}_COPIES_PASSWORD"
 
 
 def users_file(redis: Infrastructure) -> str:
@@ -104,46 +119,66 @@ def users_file(redis: Infrastructure) -> str:
 
 
 def _given(plan: Plan) -> list[Secret]:
-    readers: dict[str, list[str]] = {}
-    for service in plan.services:
-        for variable in service.env:
-            if variable.secret and "prod" in service.overlays:
-                readers.setdefault(variable.name, []).append(service.name)
+    readers: dict[str, list[tuple[Service, Variable]]] = {}
+    for service, variable in _secrets_of(plan):
+        readers.setdefault(variable.given_as, []).append((service, variable))
     return [
         Secret(
             name,
             "given",
-            plan.service(services[0]).variable(name).description,
-            tuple(services),
-            name,
-            plan.service(services[0]).user,
+            variables[0][1].description,
+            tuple(service.name for service, _ in variables),
+            user=variables[0][0].user,
         )
-        for name, services in readers.items()
+        for name, variables in readers.items()
+    ]
+
+
+def _secrets_of(plan: Plan) -> list[tuple[Service, Variable]]:
+    """Return each variable of prod that is a secret, with the service that reads it."""
+    return [
+        (service, variable)
+        for service in plan.services
+        if "prod" in service.overlays
+        for variable in service.env
+        if variable.secret
     ]
 
 
 def _of_infrastructure(plan: Plan) -> list[Secret]:
-    found: list[Secret] = []
-    for part in plan.infrastructure:
+    files: list[Secret] = []
+    for part in plan.stores("prod"):
         for variable in part.variables:
             why = variable.description
-            found.append(Secret(variable.name, "generated", why, (part.name,), variable.name))
+            files.append(Secret(variable.name, "generated", why, (part.name,), variable.name))
         if part.type != "redis":
+            if part.copies > 1:
+                name, why = copies_password(part), "Password that the copies have among them."
+                files.append(Secret(name, "generated", why, (part.name,)))
             continue
         for user in users_of(plan, part):
-            readers = (part.name,) if user == OPERATOR else ()
+            readers = _readers_of(part, user)
             why = f"Password of Redis user {user}."
-            found.append(Secret(password_of(part, user), "generated", why, readers))
+            files.append(Secret(password_of(part, user), "generated", why, readers))
         why = "Redis' users: what each service may do."
-        found.append(Secret(users_file(part), "derived", why, (part.name,)))
-    return found
+        files.append(Secret(users_file(part), "derived", why, (part.name,)))
+    return files
+
+
+def _readers_of(redis: Infrastructure, user: str) -> tuple[str, ...]:
+    """Return the containers that know the password of a Redis user, besides the user itself."""
+    if redis.copies == 1:
+        return (redis.name,) if user == OPERATOR else ()
+    sentinel = f"{redis.name}_{SENTINEL}"
+    by = {OPERATOR: (redis.name, sentinel), "replica": (redis.name,), SENTINEL: (sentinel,)}
+    return by.get(user, ())
 
 
 def _urls(plan: Plan) -> list[Secret]:
     return [
         Secret(
             f"{service.name.upper()}_{variable.name}",
-            "derived",
+            "derived" if _derived(plan, variable.reference) else "given",
             f"{variable.name} of {service.name}, with its password.",
             (service.name,),
             variable.name,
@@ -161,8 +196,16 @@ def _holds_password(plan: Plan, reference: Reference) -> bool:
     return reference.attribute == "url" and reference.target in infrastructure
 
 
+def _derived(plan: Plan, reference: Reference) -> bool:
+    """Say whether it is the URL of a part that the stack itself runs, so that it has a password."""
+    return _holds_password(plan, reference) and reference.target in {
+        part.name for part in plan.stores("prod")
+    }
+
+
 def _url(plan: Plan, service: str, reference: Reference, passwords: Mapping[str, str]) -> str:
     part = next(part for part in plan.infrastructure if part.name == reference.target)
     redis = part.type == "redis"
     name = password_of(part, service) if redis else part.variables[0].name
-    return url(plan, reference, login(part, service, passwords[name]))
+    who = login(plan, part, service, passwords[name])
+    return (url_of_copies if part.copies > 1 else url)(plan, reference, who)

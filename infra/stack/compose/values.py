@@ -1,6 +1,7 @@
 """The environment of a container: each variable's value as Compose interpolates it."""
 
-from infra.stack.compose.addresses import POSTGRES_USER, in_compose
+from infra.stack.compose.addresses import in_compose, postgres_user
+from infra.stack.compose.limits import literal
 from infra.stack.compose.secrets import Secret, mounted
 from infra.stack.plan import Infrastructure, Overlay, Plan, Service, Variable
 
@@ -17,18 +18,20 @@ class Values:
     def __init__(self, plan: Plan, overlay: Overlay) -> None:
         self._plan = plan
         self._overlay = overlay
-        self._absent = {found.name for found in plan.services if overlay not in found.overlays}
+        self._absent = {
+            service.name for service in plan.services if overlay not in service.overlays
+        }
         self._provided = {
-            given.name: found.name
-            for found in plan.services
-            if overlay in found.overlays
-            for given in found.provides
+            given.name: service.name
+            for service in plan.services
+            if overlay in service.overlays
+            for given in service.provides
         }
         self._files = mounted(plan) if overlay == "prod" else {}
 
     def of_service(self, service: Service) -> Environment:
         """Return a service's variables with their values."""
-        return tuple(self._variable(service, one) for one in service.env)
+        return tuple(self._variable(service, variable) for variable in service.env)
 
     def of_postgres(self, part: Infrastructure) -> Environment:
         """Return the variables of the PostgreSQL image that make database and user."""
@@ -36,7 +39,7 @@ class Values:
         file = self._files.get((part.name, password))
         return (
             ("POSTGRES_DB", self._plan.project),
-            ("POSTGRES_USER", POSTGRES_USER),
+            ("POSTGRES_USER", postgres_user(self._plan)),
             ("POSTGRES_PASSWORD_FILE", file.path)
             if file
             else ("POSTGRES_PASSWORD", f"${{{password}:-}}"),
@@ -49,13 +52,14 @@ class Values:
         return variable.name, self._value(service, variable)
 
     def _value(self, service: Service, variable: Variable) -> str:
-        if self._provided.get(variable.name, service.name) != service.name:
-            return f"${{{variable.name}:-{self._usual(service, variable)}}}"
+        name = variable.given_as
+        if self._provided.get(name, service.name) != service.name:
+            return f"${{{name}:-{self._usual(service, variable)}}}"
         if variable.kind in {"value", "from"}:
             return self._usual(service, variable)
         if variable.kind == "required" and self._overlay == "prod":
-            return f"${{{variable.name}:?set {variable.name} in .env}}"
-        return f"${{{variable.name}:-{literal(variable.value or '')}}}"
+            return f"${{{name}:?set {name} in .env}}"
+        return f"${{{name}:-{literal(variable.value or '')}}}"
 
     def _usual(self, service: Service, variable: Variable) -> str:
         """Return the value of a variable that nobody sets and no stand-in provides."""
@@ -63,8 +67,3 @@ class Values:
         if reference is None or reference.target in self._absent:
             return literal(variable.value or "")
         return in_compose(self._plan, reference, service.name)
-
-
-def literal(text: str) -> str:
-    """Return a text so that Compose leaves its dollar signs alone."""
-    return text.replace("$", "$$")

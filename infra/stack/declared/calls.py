@@ -17,12 +17,14 @@ MODULE = "shared.generated.events"
 RUNTIME = "shared/src/shared"
 FUNCTIONS: dict[str, Verb] = {
     "publish_": "publishes",
+    "publisher_": "publishes",
     "refuse_": "publishes",
     "subscribe_": "subscribes",
 }
 METHODS: dict[str, Verb] = {
     "publish_event": "publishes",
     "publish_events": "publishes",
+    "publisher_of": "publishes",
     "refuse_event": "publishes",
     "probe": "publishes",
     "wait_until_writable": "publishes",
@@ -33,12 +35,16 @@ METHODS: dict[str, Verb] = {
 
 @dataclass(frozen=True, slots=True, order=True)
 class Use:
-    """One use of an event in a source file; `file` is relative to the repository."""
+    """One use of an event in a source file; `file` is relative to the repository.
+
+    `group` is the consumer group of a subscription, where it is written there.
+    """
 
     file: str
     line: int
     verb: Verb
     event: str
+    group: str = ""
 
 
 def uses_of(repository: Path, events: Iterable[str]) -> dict[str, tuple[Use, ...]]:
@@ -81,15 +87,34 @@ def _in_file(path: Path, name: str, events: frozenset[str]) -> list[Use]:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
         return []
-    imported = dict(_imported(tree))
-    found = {
-        Use(name, node.lineno, verb, event)
+    imported, texts = dict(_imported(tree)), dict(_texts(tree))
+    uses = {
+        Use(name, node.lineno, verb, event, _group(node, texts))
         for node in ast.walk(tree)
         if isinstance(node, ast.Name | ast.Attribute | ast.Call)
         for verb, event in _meant(node, imported)
         if event in events
     }
-    return sorted(found)
+    return sorted(uses)
+
+
+def _texts(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Yield the names that a file gives to texts, at its top."""
+    for node in tree.body:
+        text = node.value if isinstance(node, ast.Assign) else None
+        if isinstance(node, ast.Assign) and isinstance(text, ast.Constant):
+            names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+            yield from ((name, str(text.value)) for name in names)
+
+
+def _group(node: ast.AST, texts: dict[str, str]) -> str:
+    """Return the group that a call names, as a text or by the name of one."""
+    for keyword in node.keywords if isinstance(node, ast.Call) else ():
+        if keyword.arg == "group" and isinstance(keyword.value, ast.Constant):
+            return str(keyword.value.value)
+        if keyword.arg == "group" and isinstance(keyword.value, ast.Name):
+            return texts.get(keyword.value.id, "")
+    return ""
 
 
 def _imported(tree: ast.AST) -> Iterator[tuple[str, str]]:
@@ -110,6 +135,8 @@ def _meant(
             if isinstance(stream, ast.Name):
                 name = imported.get(stream.id, "")
             yield METHODS[node.func.attr], name
+        elif isinstance(node.func, ast.Name | ast.Attribute):
+            yield from _meant(node.func, imported)
         return
     name = node.attr if isinstance(node, ast.Attribute) else imported.get(node.id, "")
     for prefix, verb in FUNCTIONS.items():

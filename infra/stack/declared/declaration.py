@@ -6,117 +6,41 @@ are in `rules`. Words are Compose's own where Compose has the thing.
 
 # ruff: noqa: RUF009  `item` makes the dataclass field
 
-import re
 from dataclasses import dataclass
 
-from infra.stack import plan
+from infra.stack.declared.lists import Many, Table
 from infra.stack.declared.records import Declared, Record, item
-from infra.stack.declared.shapes import Choice, Flag, Integer, Many, Table, Text, Word
-
-HTTP_PORT = 8000
-OVERLAYS: dict[str, str] = dict(
-    zip(
-        plan.OVERLAYS,
-        (
-            "a developer's machine (make dev-start)",
-            "the end-to-end tests: the simulator for Telegram, random host ports",
-            "a server (make deploy)",
-        ),
-        strict=True,
-    )
+from infra.stack.declared.shapes import Choice, Flag, Integer, Text, Word
+from infra.stack.declared.words import (
+    ADDRESS,
+    ARGUMENT,
+    CAPABILITY,
+    CERTIFICATES,
+    COMPOSE_WORDS,
+    CONDITIONS,
+    CPUS,
+    DURATION,
+    FOLDER,
+    HOST,
+    IMAGE,
+    INFRASTRUCTURE_TYPES,
+    NAME,
+    OPT_OUTS,
+    OVERLAYS,
+    PERSISTENCE,
+    PORT,
+    REASON,
+    REFERENCE,
+    SCHEME,
+    SENTENCE,
+    SERVICE_TYPES,
+    SIZE,
+    UPDATES,
+    URL_PATH,
+    USER,
+    VALUE,
+    VARIABLE,
 )
-CONDITIONS: dict[str, str] = dict(
-    zip(
-        plan.CONDITIONS,
-        (
-            "its container runs",
-            "its health check passes",
-            "it ran to its end with exit code 0",
-        ),
-        strict=True,
-    )
-)
-SERVICE_TYPES = {
-    "python": "a plain worker, started with python -m NAME",
-    "python-fastapi": f"an HTTP service; port {HTTP_PORT} and a health check on /health by default",
-    "python-faststream": "a subscriber of events",
-    "image": "a ready-made image",
-}
-INFRASTRUCTURE_TYPES = {
-    "redis": "Redis, the home of the event streams",
-    "postgres": "PostgreSQL, the home of what was stored",
-}
-PERSISTENCE = {
-    "always": "an acknowledged write is on disk (appendfsync always)",
-    "everysec": "the last second may be lost (appendfsync everysec)",
-}
-OPT_OUTS = {
-    "read_only": "the container may write to its own file system",
-    "cap_drop": "the container keeps Docker's default capabilities",
-    "no_new_privileges": "programs in the container may gain privileges (setuid)",
-    "non_root": "the container runs as the user its image names, root as well",
-    "init": "the command is PID 1 itself and has to reap and forward signals",
-}
-
-COMPOSE_WORDS = {
-    "build": "services/Dockerfile is what is built",
-    "cap_add": "write 'capabilities', each with its reason",
-    "container_name": "it would keep a second container from running; leave it out",
-    "deploy": "write 'replicas' and 'resources'",
-    "env_file": "declare each variable under 'env'",
-    "environment": "write 'env'",
-    "expose": "write 'port'",
-    "healthcheck": "write 'health'",
-    "networks": "they follow from 'depends_on' and 'env'",
-    "ports": "write 'publish'",
-    "privileged": "write 'capabilities' or 'opt_out', with the reason",
-    "read_only": "it is on; write 'opt_out' with the reason to turn it off",
-    "restart": "every service is restarted when it stops by itself",
-    "secrets": "write 'secret: true' at the variable",
-    "tmpfs": "write 'writable'",
-    "volumes": "write 'data' for a folder that outlives the container",
-}
-
-
-def snake(word: str) -> str:
-    """Return a name in snake_case."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", word)
-    return re.sub(r"[^a-z0-9]+", "_", spaced.lower()).strip("_")
-
-
-def upper_snake(word: str) -> str:
-    """Return a name in UPPER_SNAKE case."""
-    return snake(word).upper()
-
-
-NAME = Text(
-    "a name of lower-case letters, digits and underscores that starts with a letter",
-    "[a-z][a-z0-9_]{0,39}",
-    mend=snake,
-)
-VARIABLE = Text("a variable name in UPPER_SNAKE case", "[A-Z][A-Z0-9_]*", mend=upper_snake)
-SENTENCE = Text("a sentence")
-REASON = Text("the reason, in a sentence")
-VALUE = Text("text", numbers=True, empty=True)
-PORT = Integer(1, 65535)
-URL_PATH = Text("a path that starts with /", "/[^ ]*")
-FOLDER = Text("an absolute folder in the container", "/[A-Za-z0-9._/-]+")
-DURATION = Text("a duration such as 500ms, 10s or 1m30s", r"([0-9]+(\.[0-9]+)?(h|m|s|ms))+")
-SIZE = Text("a size such as 256M or 1G", "[1-9][0-9]*[KMG]")
-CPUS = Text("a number of processors such as 0.5 or 2", r"[0-9]+(\.[0-9]+)?", numbers=True)
-IMAGE = Text(
-    "an image with its tag, such as nginx:1.27@sha256:…",
-    r"[a-z0-9][a-z0-9._/:-]*(@sha256:[0-9a-f]{64})?",
-)
-SCHEME = Text("a URL scheme such as redis or postgresql+asyncpg", "[a-z][a-z0-9+.-]*")
-REFERENCE = Text(
-    "a service or a part of it, such as backend or backend.port",
-    r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?",
-)
-USER = Text("a numeric user and group such as 101:101", "[0-9]+(:[0-9]+)?", numbers=True)
-CAPABILITY = Text("a Linux capability such as NET_BIND_SERVICE", "[A-Z][A-Z_]*")
-ADDRESS = Text("an address such as 127.0.0.1", "[0-9a-fA-F:.]+")
-ARGUMENT = Text("text", numbers=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +84,11 @@ class Variable(Declared):
     scheme: str = item(SCHEME, "Scheme of the URL, where the usual one is wrong.", default="")
     path: str = item(Text("a path", "[^ ]+"), "Path behind the URL or folder.", default="")
     secret: bool = item(Flag(), "A secret: no default, never shown, a file in prod.", default=False)
+    given_as: str = item(
+        VARIABLE,
+        "Its name in .env and among the secrets, where two services have one of the same name.",
+        default="",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +140,17 @@ class Infrastructure(Declared):
     persistence: str = item(
         Choice(PERSISTENCE), "What an acknowledged write is worth (redis).", default=""
     )
+    external: bool = item(
+        Flag(),
+        "Whether a server uses one that is run elsewhere: no container of it in prod, and each"
+        " address of it is a secret to be set. Elsewhere it is a container all the same.",
+        default=False,
+    )
+    copies: int = item(
+        Integer(1, 99),
+        "Servers that have a copy of it each: 1, or 3 on a private network (docs/SCALE.md).",
+        default=1,
+    )
     publish: Publish | None = item(Record(Publish, "publish"), "Host ports by overlay.")
     resources: Resources | None = item(Record(Resources, "resources"), "Limits of its container.")
     stop_grace_period: str = item(DURATION, "Time between SIGTERM and SIGKILL.", default="")
@@ -256,8 +196,25 @@ class Service(Declared):
         "Values that variables of other services take where this service runs: it stands in.",
         default={},
     )
+    updates: str = item(
+        Choice(UPDATES), "How a bot gets its updates; polling by default.", default=""
+    )
+    host: str = item(
+        HOST,
+        "Host name that it answers for (type caddy); an environment sets another: WEBHOOK_DOMAIN.",
+        default="",
+    )
+    certificate: str = item(
+        Choice(CERTIFICATES), "Where its certificate is from (type caddy).", default=""
+    )
     publishes: tuple[str, ...] = item(Many(NAME), "Events that it publishes.", default=())
     subscribes: tuple[str, ...] = item(Many(NAME), "Events that it reads.", default=())
+    console: tuple[str, ...] = item(
+        Many(Choice(OVERLAYS)),
+        "Where it serves a console of all events: there it may read their streams, and replay and"
+        " drop their dead letters.",
+        default=(),
+    )
     publish: Publish | None = item(Record(Publish, "publish"), "Host ports by overlay.")
     egress: bool = item(Flag(), "Whether it reaches the internet.", default=False)
     data: str = item(FOLDER, "Folder that outlives the container: a named volume.", default="")
@@ -292,7 +249,10 @@ class Stack(Declared):
         NAME, "Name of the project: containers, networks, volumes.", default="", required=True
     )
     infrastructure: dict[str, Infrastructure] = item(
-        Table(NAME, Record(Infrastructure, "an infrastructure")),
+        Table(
+            NAME,
+            Record(Infrastructure, "an infrastructure", instead={"replicas": "write 'copies'"}),
+        ),
         "Ready-made parts by name.",
         default={},
     )

@@ -59,5 +59,5 @@ def _get(node: Node | None, *names: str) -> Node | None:
 
 
 def _text(node: Node | None, name: str) -> str:
-    found = _get(node, name)
-    return str(found.value) if isinstance(found, ScalarNode) else ""
+    value = _get(node, name)
+    return str(value.value) if isinstance(value, ScalarNode) else ""

@@ -48,9 +48,9 @@ class Record(Shape[T]):
         self.extensions = extensions
         self.instead = instead or {}
         self.items: dict[str, Field[Any]] = {
-            found.metadata["key"] or found.name: found
-            for found in fields(kind)
-            if "shape" in found.metadata
+            declared.metadata["key"] or declared.name: declared
+            for declared in fields(kind)
+            if "shape" in declared.metadata
         }
         self.short = short
 
@@ -58,8 +58,8 @@ class Record(Shape[T]):
         """Return the record; what is missing or wrong is reported and has its default."""
         reading.note(at, node)
         if self.short and isinstance(node, ScalarNode):
-            found = self.items[self.short]
-            return self.kind(**{found.name: self._read(found, node, at, reading)}, at=at)
+            short = self.items[self.short]
+            return self.kind(**{short.name: self._read(short, node, at, reading)}, at=at)
         if not isinstance(node, MappingNode):
             reading.error(node, f"{self.noun} must be a mapping, not {kind_of(node)}")
             return self.kind(at=at)

@@ -3,14 +3,8 @@
 from typing import Any
 
 from infra.stack.declared.declaration import (
-    CONDITIONS,
-    INFRASTRUCTURE_TYPES,
-    OPT_OUTS,
-    OVERLAYS,
-    PERSISTENCE,
     PUBLISHED,
     SERVICE,
-    SERVICE_TYPES,
     STACK,
     Health,
     Infrastructure,
@@ -20,6 +14,14 @@ from infra.stack.declared.declaration import (
     Variable,
 )
 from infra.stack.declared.records import Record
+from infra.stack.declared.words import (
+    CONDITIONS,
+    INFRASTRUCTURE_TYPES,
+    OPT_OUTS,
+    OVERLAYS,
+    PERSISTENCE,
+    SERVICE_TYPES,
+)
 
 REFERENCE = "infra/schema/services.md"
 RECORDS: tuple[tuple[str, Record[Any]], ...] = (

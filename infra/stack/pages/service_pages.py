@@ -46,22 +46,23 @@ def table(plan: Plan, service: Service) -> str:
         return "It reads no variables.\n"
     lines = ["| variable | value | what it is for |", "| --- | --- | --- |"]
     lines += [
-        f"| `{one.name}` | {_value(plan, service, one)} | {_cell(one.description)} |"
-        for one in service.env
+        f"| `{variable.name}` | {_value(plan, service, variable)} | {_cell(variable.description)} |"
+        for variable in service.env
     ]
     return "\n".join(lines) + "\n"
 
 
 def _value(plan: Plan, service: Service, variable: Variable) -> str:
+    given_as = f", as `{variable.alias}`" if variable.alias else ""
     if variable.secret:
-        return f"secret; in prod the file that `{variable.name}_FILE` names"
+        return f"secret{given_as}; in prod the file that `{variable.name}_FILE` names"
     if variable.kind == "required":
-        return "set by whoever runs the stack"
+        return f"set by whoever runs the stack{given_as}"
     if variable.reference:
         shown = in_compose(plan, variable.reference, service.name)
         return f"`{_cell(shown)}`, from {variable.reference.target}"
     shown = f"`{_cell(variable.value)}`" if variable.value else "empty"
-    return f"{shown} by default" if variable.kind == "default" else shown
+    return f"{shown} by default{given_as}" if variable.kind == "default" else shown
 
 
 def _cell(text: str) -> str:

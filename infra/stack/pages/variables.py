@@ -35,8 +35,8 @@ def groups(plan: Plan) -> tuple[Group, ...]:
     for service in plan.services:
         for variable in service.env:
             if variable.kind in {"secret", "required", "default"}:
-                readers.setdefault(variable.name, []).append(service.name)
-                variables.setdefault(variable.name, variable)
+                readers.setdefault(variable.given_as, []).append(service.name)
+                variables.setdefault(variable.given_as, variable)
     settings = {
         name: Setting(
             name,
@@ -47,22 +47,22 @@ def groups(plan: Plan) -> tuple[Group, ...]:
         )
         for name, variable in variables.items()
     }
-    several = tuple(one for one in settings.values() if len(one.services) > 1)
-    found = [
+    several = tuple(setting for setting in settings.values() if len(setting.services) > 1)
+    groups = [
         Group(_title(plan, part.name), _passwords(plan, part.name)) for part in plan.infrastructure
     ]
     for service in plan.services:
-        own = tuple(one for one in settings.values() if one.services == (service.name,))
-        found.append(Group(f"{service.name}: {service.description}".removesuffix(": "), own))
-    found.append(Group("Read by several services", several))
-    return tuple(group for group in found if group.settings)
+        own = tuple(setting for setting in settings.values() if setting.services == (service.name,))
+        groups.append(Group(f"{service.name}: {service.description}".removesuffix(": "), own))
+    groups.append(Group("Read by several services", several))
+    return tuple(group for group in groups if group.settings)
 
 
 def profiles(plan: Plan) -> dict[str, tuple[str, ...]]:
     """Return each profile with the services that run only with it (or with another one)."""
     names = dict.fromkeys(name for service in plan.services for name in service.profiles)
     return {
-        name: tuple(found.name for found in plan.services if name in found.profiles)
+        name: tuple(service.name for service in plan.services if name in service.profiles)
         for name in names
     }
 
@@ -73,8 +73,8 @@ def _title(plan: Plan, name: str) -> str:
 
 
 def _passwords(plan: Plan, name: str) -> tuple[Setting, ...]:
-    part = next(found for found in plan.infrastructure if found.name == name)
-    whose = {one.name: one.description for one in part.variables}
+    part = next(part for part in plan.infrastructure if part.name == name)
+    whose = {variable.name: variable.description for variable in part.variables}
     if part.type == "redis":
         whose[password_variable(part)] = "Password of each of its users: letters and digits."
     return tuple(

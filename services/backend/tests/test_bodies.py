@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import httpx
 import pytest
 import uvicorn
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from backend.app import create_app
 from backend.bodies import LARGEST_BODY
+from shared.inbox import Database
 
 Converse = Callable[..., Awaitable[bytes]]
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -21,13 +21,13 @@ CHUNK = b"%x\r\n%s\r\n" % (64 * 1024, b"x" * 64 * 1024)
 
 
 @pytest.fixture
-async def converse(engine: AsyncEngine) -> AsyncIterator[Converse]:
+async def converse(database: Database) -> AsyncIterator[Converse]:
     """Sends pieces of a request to the served application, and returns all that it ever answers.
 
     The end of the answer is the end of the connection: the server has closed it.
     """
     listener = socket.create_server(("127.0.0.1", 0))
-    application = create_app(engine)
+    application = create_app(database)
     server = uvicorn.Server(
         uvicorn.Config(application, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
     )
@@ -127,9 +127,9 @@ async def test_what_a_client_would_rather_have_is_no_reason_to_refuse(
     assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
 
 
-async def test_without_debug_endpoints_nobody_publishes_by_hand(engine: AsyncEngine) -> None:
+async def test_without_debug_endpoints_nobody_publishes_by_hand(database: Database) -> None:
     """Neither the operation is there nor the page with its foreign scripts; the rest is."""
-    transport = httpx.ASGITransport(create_app(engine, debug_endpoints=False))
+    transport = httpx.ASGITransport(create_app(database, debug_endpoints=False))
     async with httpx.AsyncClient(transport=transport, base_url="http://backend") as client:
         command = {"command": "/x", "user_id": 1}
         assert (await client.post("/debug/command", json=command)).status_code == 404

@@ -23,6 +23,7 @@ not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", "503"]
 """On a machine too busy for its database an answer may be 503, which the document declares."""
 
 
+@pytest.mark.timeout(600)  # hundreds of requests; two minutes where the machine has other work
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_every_answer_is_one_that_the_document_declares(
     database_url: str, redis: RedisServer, tmp_path: Path

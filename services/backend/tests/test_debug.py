@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest
 import structlog
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from backend.app import create_app
 from shared.generated.events import broker
+from shared.inbox import Database
 from tests.servers import RedisServer
 
 COMMAND = {"command": "/command привет 🚀", "user_id": 42}
@@ -17,7 +17,7 @@ COMMAND = {"command": "/command привет 🚀", "user_id": 42}
 
 @pytest.fixture
 async def debug(
-    redis: RedisServer, sqlite_url: str, connect_to: Callable[[str], AsyncEngine]
+    redis: RedisServer, sqlite_url: str, connect_to: Callable[[str], Database]
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an application whose broker is connected."""
     await broker.connect(redis.url, source="/backend")

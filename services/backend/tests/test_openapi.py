@@ -35,19 +35,19 @@ async def test_every_operation_is_served_as_its_spec_says(
     served: Any, path: str, method: str, operation: dict[str, Any]
 ) -> None:
     """Name, statuses, media types, deprecation: a client may be made from either document."""
-    found = served["paths"][path][method]
-    assert found["operationId"] == operation["operationId"]
-    assert found.get("deprecated", False) == operation.get("deprecated", False)
-    assert found["summary"] == operation["summary"]
-    assert set(found["responses"]) == set(operation["responses"])
+    operation_served = served["paths"][path][method]
+    assert operation_served["operationId"] == operation["operationId"]
+    assert operation_served.get("deprecated", False) == operation.get("deprecated", False)
+    assert operation_served["summary"] == operation["summary"]
+    assert set(operation_served["responses"]) == set(operation["responses"])
     for status, response in operation["responses"].items():
-        assert set(found["responses"][status]["content"]) == set(response["content"])
-        assert found["responses"][status]["description"] == response["description"]
+        assert set(operation_served["responses"][status]["content"]) == set(response["content"])
+        assert operation_served["responses"][status]["description"] == response["description"]
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_nothing_else_is_served(served: Any) -> None:
     """An operation without a spec is one of health."""
     specified = {operation["operationId"] for *_, operation in OPERATIONS}
-    found = {o["operationId"] for item in served["paths"].values() for o in item.values()}
-    assert found - specified == {"health", "ready"}
+    served_ids = {o["operationId"] for item in served["paths"].values() for o in item.values()}
+    assert served_ids - specified == {"health", "ready"}

@@ -25,23 +25,16 @@ BACKLOG = 3000
 """Commands; enough of them that a signal comes while they are being stored."""
 SABOTAGE = """
 import asyncio, sys
-from backend import process
 from backend.__main__ import main
 from shared.generated.events import broker
 
-serve = process._serve
+consumers_stopped = broker.consumers_stopped
 
 async def strike():
-    while not any(consumer.running for consumer in broker.consumers):
-        await asyncio.sleep(0.01)
     broker.consumers[0]._task.cancel()
+    await consumers_stopped()
 
-async def sabotaged(*arguments):
-    striking = asyncio.create_task(strike())
-    await serve(*arguments)
-    await striking
-
-process._serve = sabotaged
+broker.consumers_stopped = strike
 sys.exit(main())
 """
 """The backend, whose subscriber ends as soon as it runs."""
@@ -85,8 +78,8 @@ def stored(url: str) -> int:
     """Return how many commands an SQLite file holds."""
     path = url.removeprefix("sqlite+aiosqlite:///")
     with closing(sqlite3.connect(path, timeout=30)) as connection:
-        (found,) = connection.execute("SELECT count(*) FROM commands").fetchone()
-    return int(found)
+        (count,) = connection.execute("SELECT count(*) FROM commands").fetchone()
+    return int(count)
 
 
 async def publish(url: str, numbers: range) -> None:
@@ -251,18 +244,18 @@ async def test_sigterm_under_load_drains_and_exits_0(sqlite_url: str, redis: Red
 async def test_two_backends_share_the_work(redis: RedisServer, postgres: PostgresServer) -> None:
     """Started at the same time on an empty database: both migrate, both store, each once."""
     variables = {"DATABASE_URL": postgres.create_database(), "REDIS_URL": redis.url}
-    with Backend(**variables) as one, Backend(**variables) as two:
-        for running in (one, two):
+    with Backend(**variables) as first, Backend(**variables) as second:
+        for running in (first, second):
             await eventually(lambda running=running: running.logged("listening"))
         await publish(redis.url, range(BACKLOG))
 
-        await eventually(lambda: len(one.handled) + len(two.handled) >= BACKLOG)
-        assert sorted(one.handled + two.handled) == sorted(
+        await eventually(lambda: len(first.handled) + len(second.handled) >= BACKLOG)
+        assert sorted(first.handled + second.handled) == sorted(
             f"1:{number}" for number in range(BACKLOG)
         )
-        assert one.handled
-        assert two.handled
-        assert [one.terminate(), two.terminate()] == [0, 0]
+        assert first.handled
+        assert second.handled
+        assert [first.terminate(), second.terminate()] == [0, 0]
 
 
 def test_when_the_subscriber_stops_by_itself_the_process_fails(

@@ -39,7 +39,7 @@ def test_a_good_value_is_taken_as_it_is(name: str, value: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("DATABASE_URL", "postgresql://u:hush@h/d"),
+        ("DATABASE_URL", "postgresql+psycopg://u:hush@h/d"),
         ("DATABASE_URL", "postgresql+asyncpg://u:hush@h:port/d"),
         ("DATABASE_URL", "mysql+aiomysql://u:hush@h"),
         ("DATABASE_URL", "sqlite+aiosqlite://"),
@@ -60,6 +60,18 @@ def test_a_bad_value_is_named_and_not_shown(name: str, value: str) -> None:
     assert message.startswith(f"{name} is wrong: ")
     assert "hush" not in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("url", "taken"),
+    [
+        ("postgresql://u:p@h/d", "postgresql+asyncpg://u:p@h/d"),
+        ("sqlite:////var/lib/herald.db", "sqlite+aiosqlite:////var/lib/herald.db"),
+    ],
+)
+def test_an_address_without_a_driver_gets_the_one_that_is_there(url: str, taken: str) -> None:
+    """Most tools write it so."""
+    assert load_settings(Settings, {**GOOD, "DATABASE_URL": url}).database_url == taken
 
 
 def test_the_database_may_come_from_a_file(tmp_path: Path) -> None:

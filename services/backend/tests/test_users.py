@@ -7,12 +7,12 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from backend.app import create_app
 from backend.tables import users
+from shared.inbox import Database
 
-Connect = Callable[[str], AsyncEngine]
+Connect = Callable[[str], Database]
 
 ANN = {"id": 4242, "first_name": "Ann", "username": "ann", "language_code": "en"}
 
@@ -38,7 +38,7 @@ async def test_a_known_user_is_refused_with_the_reason(api: httpx.AsyncClient) -
 
 
 async def test_of_many_requests_for_one_user_exactly_one_creates(
-    api: httpx.AsyncClient, engine: AsyncEngine, database_url: str, connect_to: Connect
+    api: httpx.AsyncClient, database: Database, database_url: str, connect_to: Connect
 ) -> None:
     """Forty requests at once through two engines, as from two processes: one 201, one row."""
     transport = httpx.ASGITransport(create_app(connect_to(database_url)))
@@ -47,16 +47,16 @@ async def test_of_many_requests_for_one_user_exactly_one_creates(
             *(client.post("/users", json=ANN) for client in (api, second) for _ in range(20))
         )
     assert sorted(response.status_code for response in responses) == [201] + [409] * 39
-    async with engine.connect() as connection:
+    async with database.begin() as connection:
         assert await connection.scalar(select(func.count()).select_from(users)) == 1
 
 
 async def test_a_user_is_returned_as_registered(api: httpx.AsyncClient) -> None:
     """GET gives the very body that POST gave, also from SQLite, which keeps no offsets."""
     created = await api.post("/users", json=ANN)
-    found = await api.get("/users/4242")
-    assert found.status_code == 200
-    assert found.json() == created.json()
+    read = await api.get("/users/4242")
+    assert read.status_code == 200
+    assert read.json() == created.json()
 
 
 async def test_an_unknown_user_is_not_found(api: httpx.AsyncClient) -> None:

@@ -38,6 +38,8 @@ async def test_the_page_needs_nothing_from_elsewhere(url: str, http: aiohttp.Cli
         async with http.get(f"{url}{path}") as response:
             text = await response.text()
             assert response.headers["Content-Security-Policy"].startswith("default-src 'self'")
+            assert "frame-ancestors 'none'" in response.headers["Content-Security-Policy"]
+            assert response.headers["X-Frame-Options"] == "DENY"
         loaded = re.findall(r'(?:src|href)="([^"]*)"|from "([^"]*)"|url\(([^)]*)\)', text)
         for name in ("".join(parts) for parts in loaded):
             assert name in KINDS or name.startswith("data:")

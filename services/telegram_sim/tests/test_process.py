@@ -37,6 +37,7 @@ async def run(*arguments: str, **variables: str) -> tuple[int, str, str]:
         ({"SIM_TOKENS": "1:short"}, "SIM_TOKENS (--token) has a token of the wrong shape"),
         ({"SIM_LIMITS": "maybe"}, "SIM_LIMITS must be one of on, off, not 'maybe'"),
         ({"SIM_HISTORY": "0"}, "SIM_HISTORY must be a number from 1 to"),
+        ({"SIM_FRAMES": "http://a; script-src *"}, "SIM_FRAMES has 'http://a; script-src *'"),
         ({"SIM_LOG_FORMAT": "xml"}, "SIM_LOG_FORMAT must be one of auto, console, json"),
     ],
 )

@@ -12,6 +12,7 @@ from shared.generated.events import command_received
 from telegram_sim.client import SimClient
 from tests.processes import TOKEN, Service, bot, health_of, simulator, url_of
 from tests.servers import RedisServer
+from tg_bot.handlers import COMMANDS
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +67,15 @@ async def test_start_without_the_backend_says_try_again(
 async def test_help_lists_the_commands(running: Service, telegram: SimClient, text: str) -> None:
     """`/help` and every command that nobody knows list the commands."""
     answer = await ask(telegram, text)
-    assert [line.split()[0] for line in answer.splitlines()[1:]] == ["/start", "/help", "/command"]
+    listed = [line.split()[0] for line in answer.splitlines()[1:]]
+    assert listed == [f"/{command.command}" for command in COMMANDS]
 
 
 async def test_the_command_list_is_set(running: Service, sim: Service) -> None:
     """Telegram's menu shows the same commands as /help."""
     async with aiohttp.ClientSession() as session:
         reply = await (await session.get(f"{url_of(sim)}/bot{TOKEN}/getMyCommands")).json()
-    assert [one["command"] for one in reply["result"]] == ["start", "help", "command"]
+    assert [shown["command"] for shown in reply["result"]] == [it.command for it in COMMANDS]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from telegram_sim.client import SimClient
 from tests.processes import bot, health_of, simulator, url_of
 from tests.servers import RedisServer
 from tg_bot import users
+from tg_bot.handlers import greeting
 from tg_bot.users import Registration, Users
 
 ADA = UserCreate(id=7, first_name="Ada")
@@ -103,6 +104,14 @@ async def test_what_waits_is_bounded_and_fails_at_the_stop(
     assert outcomes == [Registration.FAILED]
     await registering.close()
     assert outcomes == [Registration.FAILED] * 3
+
+
+async def test_where_nobody_keeps_users_nobody_is_asked() -> None:
+    """The user is greeted, and not told that they were registered."""
+    assert await outcome(Users("none")) is Registration.UNASKED
+    hello = greeting(Registration.UNASKED, "Ada")
+    assert hello.startswith("Hello, Ada!\n")
+    assert "registered" not in hello
 
 
 async def outcome(registering: Users) -> Registration:

@@ -13,14 +13,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from shared.generated import events
-from shared.settings import SettingsError, exit_with, load_settings
+from shared.settings import RedisUrl, SettingsError, exit_with, load_settings
 from shared.streams.dead_letters.graveyard import BuriedLetter, Graveyard, NotReplayableError
 from shared.streams.dead_letters.letters import fields_of
 from shared.streams.event.envelope import EventStream
+from shared.streams.server.connection import short_lived_client
 from shared.streams.server.denial import denies
 
 STREAMS: dict[str, EventStream[Any]] = {
@@ -33,7 +33,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    redis_url: str
+    redis_url: RedisUrl
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def run(graveyard: Graveyard, options: argparse.Namespace) -> int:
         if "not_replayed" in outcome:
             code = os.EX_DATAERR
         if options.json:
-            say(as_json(_plain(buried) | outcome))
+            say(as_json(plain(buried) | outcome))
         else:
             for line in _lines(buried, options.verb, outcome):
                 say(line)
@@ -124,7 +124,7 @@ def act(graveyard: Graveyard, verb: str, buried: BuriedLetter) -> dict[str, Any]
         return {"not_replayed": str(error)}
 
 
-def _plain(buried: BuriedLetter) -> dict[str, Any]:
+def plain(buried: BuriedLetter) -> dict[str, Any]:
     """Return a letter as JSON has it."""
     letter = asdict(buried.letter)
     letter["payload"] = buried.letter.payload.decode(errors="replace")
@@ -204,7 +204,7 @@ def main() -> None:
     except SettingsError as error:
         exit_with(error, "dead-letters")
     try:
-        with Redis.from_url(settings.redis_url, socket_timeout=10) as client:
+        with short_lived_client(settings.redis_url) as client:
             code = run(Graveyard(client, STREAMS), options)
     except BrokenPipeError:
         code = os.EX_OK

@@ -7,6 +7,8 @@ Source: redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec, hash 
 
 MARKER_LIFETIME = 72 * 3600
 """Seconds for which an event id is remembered; Telegram repeats an update for 24 hours."""
+BACKUP_TIME = "herald:backup_time"
+"""Key that tells when the newest backup was made, in Unix seconds; whoever makes one sets it."""
 
 
 def dead_letters_of(stream: str) -> str:
@@ -37,6 +39,11 @@ def lease_of(stream: str, name: str) -> str:
 def probe_of(stream: str) -> str:
     """Return the key that a write probe sets."""
     return beside(stream, "probe")
+
+
+def touch_of(stream: str) -> str:
+    """Return the key that is written so that a WAIT behind it counts what is before it."""
+    return beside(stream, "touch")
 
 
 def replayed_of(stream: str) -> str:

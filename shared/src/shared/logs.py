@@ -13,11 +13,14 @@ from urllib.parse import unquote, urlsplit
 import structlog
 from pydantic import BaseModel, SecretStr
 
+from shared.tracing import trace_id
+
 QUIET = {
     "aiosqlite": "INFO",
     "alembic": "WARNING",
     "httpcore": "WARNING",
     "httpx": "WARNING",
+    "opentelemetry": "CRITICAL",
     "telegram": "INFO",
     "uvicorn": "WARNING",
 }
@@ -55,6 +58,7 @@ def configure_logging(service: str, *, level: str = "INFO", format: str = "conso
     prepare: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
+        _name_trace,
         stamp,
         structlog.processors.StackInfoRenderer(),
     ]
@@ -97,6 +101,13 @@ def _name_service(service: str) -> Any:
         return {"service": service, **event}
 
     return add
+
+
+def _name_trace(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Any:
+    """Add the trace that a line belongs to, if there is one."""
+    if (trace := trace_id()) is not None:
+        event["trace_id"] = trace
+    return event
 
 
 def _mask(_logger: Any, _method: str, line: Any) -> str:

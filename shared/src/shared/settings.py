@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
+from shared.addresses import SENTINEL_SCHEME, parse_sentinel_url
+
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -26,8 +28,8 @@ def _address(*schemes: str, write: str) -> AfterValidator:
 
     def check(url: str) -> str:
         try:
-            usable = url.startswith(schemes) and urlsplit(url).port != 0
-        except ValueError:  # a port that is no number
+            usable = url.startswith(schemes) and _has_servers(url)
+        except ValueError:
             usable = False
         if not usable:
             raise ValueError(f"write {write}")
@@ -36,20 +38,50 @@ def _address(*schemes: str, write: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _has_servers(url: str) -> bool:
+    """Whether each server of an address can be one; ValueError where a port is no number."""
+    if url.startswith(SENTINEL_SCHEME):
+        return bool(parse_sentinel_url(url))
+    return urlsplit(url).port != 0
+
+
 RedisUrl = Annotated[
     str,
     _address(
-        *("redis://", "rediss://", "unix://"),
-        write="redis://host:port, rediss://host:port or unix:///path",
+        *("redis://", "rediss://", "unix://", SENTINEL_SCHEME),
+        write="redis://host:port, rediss://host:port, unix:///path"
+        " or redis+sentinel://host,host,host/service",
     ),
 ]
+DRIVERS = {"postgresql": "postgresql+asyncpg", "sqlite": "sqlite+aiosqlite"}
+
+
+def _with_driver(url: str) -> str:
+    """Return a database's address with the driver that is there, as SQLAlchemy wants it.
+
+    Several hosts, which libpq separates by commas, become one `host=` each; a port is 5432 where
+    none is given.
+    """
+    scheme, separator, rest = url.partition("://")
+    driver = DRIVERS.get(scheme, scheme)
+    login, at, hosts = urlsplit(url).netloc.rpartition("@")
+    if scheme != "postgresql" or "," not in hosts:
+        return driver + separator + rest
+    parts = urlsplit(url)
+    options = [f"host={host if ':' in host else f'{host}:5432'}" for host in hosts.split(",")]
+    query = "&".join([*options, *filter(None, [parts.query])])
+    return f"{driver}://{login}{at}{parts.path}?{query}"
+
+
 DatabaseUrl = Annotated[
     str,
+    AfterValidator(_with_driver),
     _address(
         *("postgresql+asyncpg://", "sqlite+aiosqlite:///"),
-        write="postgresql+asyncpg://user:password@host/name or sqlite+aiosqlite:///path",
+        write="postgresql://user:password@host/name or sqlite:///path",
     ),
 ]
+"""Of PostgreSQL or SQLite; one without a driver gets the one that the runtime has."""
 HttpUrl = Annotated[
     str,
     _address("http://", "https://", write="http://host:port or https://host"),

@@ -39,6 +39,13 @@ async def on_command(message: Message, command: CommandObject) -> None:
         await message.answer("Command published!")
 
 
+@dispatcher.message(Command("wait"))
+async def on_wait(message: Message, command: CommandObject) -> None:
+    """Take as many seconds as were asked for."""
+    del message
+    await asyncio.sleep(float(command.args or 0))
+
+
 async def main() -> None:
     """Poll until killed."""
     await broker.start()

@@ -3,6 +3,7 @@
 Run with the interpreter of the peers' environment; nothing of Herald is imported.
 """
 
+import asyncio
 import os
 from typing import Any
 
@@ -32,6 +33,12 @@ async def command(update: Update, context: Any) -> None:
         await message.reply_text("Command published!")
 
 
+async def wait(update: Update, context: Any) -> None:
+    """Take as many seconds as were asked for."""
+    del update
+    await asyncio.sleep(float(context.args[0]))
+
+
 async def start_broker(_application: Any) -> None:
     """Connect before polling begins."""
     await broker.start()
@@ -43,6 +50,7 @@ def main() -> None:
     builder = builder.base_url(f"{os.environ['TELEGRAM_API_URL']}/bot").post_init(start_broker)
     application = builder.build()
     application.add_handler(CommandHandler("command", command))
+    application.add_handler(CommandHandler("wait", wait))
     application.run_polling()
 
 

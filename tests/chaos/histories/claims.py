@@ -3,7 +3,10 @@
 from collections import Counter
 
 from shared.streams.dead_letters.letters import DeadLetter
-from tests.chaos.histories.world import BYSTANDER, GROUPS, LIMITS, STREAM, World, key_of
+from tests.chaos.histories.consuming import BYSTANDER, LIMITS
+from tests.chaos.histories.record import STREAM, key_of
+from tests.chaos.histories.world import World
+from tests.chaos.histories.written import GROUPS
 
 
 def broken(world: World) -> list[str]:
@@ -28,6 +31,7 @@ def broken(world: World) -> list[str]:
     claims += [
         f"{group} had {key} {n} times" for (group, key), n in record.effects.items() if n > 1
     ]
+    claims += [f"{len(who)} had term {n}" for n, who in record.holders.items() if len(who) > 1]
     return [*claims, *_answers(world), *_letters(world), *_disorder(world)]
 
 
@@ -38,6 +42,8 @@ def broken_at_the_end(world: World) -> list[str]:
     for group in world.client.xinfo_groups(STREAM.name) if world.client.exists(STREAM.name) else []:
         if group["pending"] or group["lag"]:
             claims.append(f"{group['name'].decode()} is not finished: {group}")
+    if any(bot.contends for bot in world.bots) and not any(bot.holds for bot in world.bots):
+        claims.append("nobody holds the lease")
     for key, update in record.updates.items():
         there = key in record.entries
         if record.answered[key] and there == (key in record.refused):
@@ -47,7 +53,7 @@ def broken_at_the_end(world: World) -> list[str]:
         if not there:
             continue
         claims += [
-            f"{group} never had {key}, and has not given it up: {update.fates[group]}"
+            f"{group} never had {key}, and has not given it up: {update.text.fates[group]}"
             for group in GROUPS
             if not record.effects[group, key] and (group, key) not in given_up
         ]
@@ -107,7 +113,7 @@ def _disorder(world: World) -> list[str]:
     ]
     for _, key in sorted(firsts):
         update = record.updates[key]
-        user = (update.source, update.user)
+        user = (update.source, update.text.user)
         if update.number < last.get(user, 0):
             claims.append(f"{key} stands after what user {user} wrote later")
         last[user] = max(update.number, last.get(user, 0))

@@ -28,9 +28,9 @@ class Clock:
     """Real time and an offset that only grows."""
 
     def __init__(self, file: Path) -> None:
-        self._file = file
+        self._file = os.open(file, os.O_WRONLY | os.O_CREAT, 0o600)
         self._offset = 0.0
-        self._told = -1.0
+        self._reported = -1.0
         self._server: Any = None
         self._tell()
 
@@ -45,19 +45,19 @@ class Clock:
     def forward(self, moment: float) -> None:
         """Set the clock to a moment of `monotonic`, unless that is past."""
         self._offset = max(self._offset, moment - time.monotonic())
-        if self._offset - self._told > SLACK:
+        if self._offset - self._reported > SLACK:
             self._tell()
 
     def follow(self, server: Any) -> None:
         """Name the client of the server that the clock is set for."""
         self._server = server
-        self._told = -1.0
+        self._reported = -1.0
         self.forward(0.0)
 
     def _tell(self) -> None:
         """Shift the server's clock and wait until it has noticed."""
-        self._told = self._offset
-        self._file.write_text(f"+{self._offset:.3f}\n")
+        self._reported = self._offset
+        os.pwrite(self._file, f"+{self._offset:020.3f}\n".encode(), 0)
         if self._server is None:
             return
         for _ in range(2000):

@@ -16,8 +16,13 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 import shared.streams.server.connection as connecting
 from tests.chaos.histories.clock import Clock, LoopWithClock
 
-LOST, REFUSED, HELD = "reply lost", "not sent", "held back"
-"""What can become of a call: carried out without an answer, not carried out, sent much later."""
+LOST, REFUSED, HELD, LATE = "reply lost", "not sent", "held back", "answered late"
+"""What can become of a call: carried out without an answer, not carried out, sent much later, its
+answer read much later. The last two stop the process."""
+
+
+LAG = 0.2
+"""Seconds for which a slow process holds back what it acknowledges."""
 
 
 class Patience(selectors.DefaultSelector):
@@ -44,7 +49,7 @@ class Process:
 
     def __init__(self, clock: Clock, name: str) -> None:
         self.name = name
-        self.frozen = self.dead = self.doomed = False
+        self.frozen = self.dead = self.doomed = self.slow = False
         self.faults: list[str] = []
         self.on_the_wire = 0
         self.wires: list[Wire] = []
@@ -84,8 +89,14 @@ class Process:
             default=float("inf"),
         )
 
+    async def stop(self) -> None:
+        """Freeze in the middle of something; it goes on from there."""
+        self._held = self.loop.create_future()
+        self.frozen = True
+        await self._held
+
     def thaw(self) -> None:
-        """Let a frozen process go on: what it was about to send, it sends first."""
+        """Let a frozen process go on: what it was about to send or to read, it does first."""
         self.frozen = False
         if self._held is not None and not self._held.done():
             self._held.set_result(None)
@@ -125,9 +136,7 @@ class Process:
             raise asyncio.CancelledError
         fault = self.faults.pop(0) if self.faults else ""
         if fault == HELD:
-            self._held = self.loop.create_future()
-            self.frozen = True
-            await self._held
+            await self.stop()
         if fault == REFUSED:
             raise RedisConnectionError("cut off")
         return fault
@@ -164,6 +173,8 @@ class Wire(Connection):
     async def send_command(self, *args: Any, **kwargs: Any) -> None:
         """Send a command; a read that would block for a while asks now and again after it."""
         self._command, self._blocking = args, 0.0
+        if args[0] == "XACK" and self._process.slow:
+            await asyncio.sleep(LAG)
         if args[0] == "XREADGROUP" and b"BLOCK" in args:
             at = args.index(b"BLOCK")
             self._blocking = int(args[at + 1]) / 1000
@@ -192,6 +203,9 @@ class Wire(Connection):
                 raise
             await self.send_command(*self._command)
             return await self.read_response(*args, **kwargs)
+        if self._fault == LATE:
+            self._fault = ""
+            await self._process.stop()
         if self._fault == LOST:
             self._fault = ""
             await self.disconnect(nowait=True)

@@ -1,216 +1,24 @@
-"""What a history acts on: processes, a server, users who write, and a memory of all that happened.
+"""What a history acts on: a server, processes, users, an operator, and time that passes.
 
-Two bots publish what users write, as Telegram repeats it; another service publishes under the same
-ids, which are its own. Two groups handle every event, each with a store of its own.
+Two bots publish what users write, as Telegram repeats it, and contend for one lease; another
+service publishes under the same ids, which are its own. Two groups handle every event, each with a
+store of its own.
 """
 
-import asyncio
-from collections import Counter, defaultdict
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
-from pydantic_core import from_json
-from redis.exceptions import OutOfMemoryError, RedisError
+from redis.exceptions import OutOfMemoryError
 
-from shared.generated.events import command_received
-from shared.generated.schemas import CommandReceived
-from shared.streams import (
-    Delivery,
-    EventRefusedError,
-    Limits,
-    StreamBroker,
-    StreamError,
-    TryLaterError,
-)
-from shared.streams.dead_letters.graveyard import Graveyard, NotReplayableError
-from shared.streams.dead_letters.letters import DeadLetter
-from shared.streams.event.envelope import FIELD_BYTES
+from shared.streams.dead_letters.graveyard import BuriedLetter, Graveyard, NotReplayableError
 from tests.chaos.histories.clock import ServerWithClock
-from tests.chaos.histories.process import Process
+from tests.chaos.histories.consuming import Member, Store
+from tests.chaos.histories.publishing import Publishing
+from tests.chaos.histories.record import STREAM, Fields, Record
+from tests.chaos.histories.written import BOT, CRON, GROUPS, Text, Update
 
-STREAM = command_received
-GROUPS = ("table", "mail")
 MEMBERS = {"table": 2, "mail": 1}
-BOT, CRON = "/tg_bot", "/cron"
-LIMITS = Limits(deliveries=4, claim_after=15.0, block=5.0, first_retry=0.5, last_retry=8.0)
-BYSTANDER = 2
-"""Deliveries that may count against an event that only stood beside a guilty one."""
 DAY = 86400.0
-HANDLING = 0.05
-TOO_LARGE = "x" * 70_000
-RESTART_AFTER = 1.0
-
-Key = tuple[str, str]
-"""CloudEvents source and id: what makes an event that event."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fate:
-    """What happens the first `times` that a group's handler has an event; then all is well."""
-
-    kind: str = "works"
-    times: int = 0
-
-
-@dataclass(slots=True)
-class Update:
-    """Something that was written, once."""
-
-    number: int
-    source: str
-    user: int
-    fates: dict[str, Fate]
-    too_large: bool
-    written: float
-
-    @property
-    def key(self) -> Key:
-        """Return the event's identity."""
-        return self.source, f"42:{self.number}"
-
-    @property
-    def event(self) -> CommandReceived:
-        """Return the event."""
-        text = f"/command {self.source} {self.number}"
-        return CommandReceived(
-            command=text + (TOO_LARGE if self.too_large else ""),
-            args=text.split()[1:],
-            user_id=self.user,
-            timestamp=datetime(2026, 1, 31, tzinfo=UTC),
-        )
-
-
-@dataclass(slots=True)
-class Record:
-    """What the history has seen happen; nothing is ever taken out."""
-
-    updates: dict[Key, Update] = field(default_factory=dict)
-    entries: dict[Key, list[str]] = field(default_factory=lambda: defaultdict(list))
-    replayed: set[str] = field(default_factory=set)
-    refused: Counter[Key] = field(default_factory=Counter)
-    letters: dict[str, tuple[str, Key, dict[bytes, bytes]]] = field(default_factory=dict)
-    effects: Counter[tuple[str, Key]] = field(default_factory=Counter)
-    tries: Counter[tuple[str, Key]] = field(default_factory=Counter)
-    blame: Counter[tuple[str, Key]] = field(default_factory=Counter)
-    answered: dict[Key, list[str]] = field(default_factory=lambda: defaultdict(list))
-    garbage: dict[str, dict[bytes, bytes]] = field(default_factory=dict)
-    surprises: list[str] = field(default_factory=list)
-
-
-class Store:
-    """A group's table and inbox; one call is one transaction."""
-
-    def __init__(self) -> None:
-        self.inbox: dict[Key, float] = {}
-
-    def take(self, key: Key, now: float) -> bool:
-        """Return whether the event is new, and remember it."""
-        return self.inbox.setdefault(key, now) == now
-
-
-class Publishing:
-    """A process that publishes what was written to one source."""
-
-    def __init__(self, world: "World", name: str, source: str) -> None:
-        self.world, self.name, self.source = world, name, source
-        self.start()
-
-    def start(self) -> None:
-        """Start the process anew."""
-        self.process = Process(self.world.clock, self.name)
-        self.task: Any = None
-        self.broker: Any = None
-
-    @property
-    def busy(self) -> bool:
-        """Whether a batch is under way."""
-        return self.task is not None and not self.task.done()
-
-    def poll(self, most: int) -> None:
-        """Begin to publish the next updates that nobody has confirmed."""
-        batch = self.world.unconfirmed(self.source)[:most]
-        if batch and not self.busy:
-            self.task = self.process.begin(self._publish(batch))
-
-    async def _publish(self, batch: Sequence[Update]) -> None:
-        if self.broker is None:
-            self.broker = StreamBroker()
-            await self.broker.connect(self.world.server.url, source=self.source)
-            self.broker.publisher_of_events._clock.now = self.world.clock.time
-        events = [(update.key[1], update.event) for update in batch]
-        try:
-            outcomes = await self.broker.publish_events(STREAM, events)
-        except StreamError:
-            return  # nobody knows; the process would end with this error
-        for update, outcome in zip(batch, outcomes, strict=True):
-            refused = isinstance(outcome, EventRefusedError)
-            self.world.record.answered[update.key].append("" if refused else outcome.entry_id)
-        self.world.confirm(self.source, batch[-1].number)
-
-
-class Member:
-    """A process that handles events as a member of a group."""
-
-    def __init__(self, world: "World", group: str, number: int) -> None:
-        self.world, self.group, self.number = world, group, number
-        self.starts = 0.0
-        self.start()
-
-    def start(self) -> None:
-        """Start the process anew."""
-        self.process = Process(self.world.clock, f"{self.group} {self.number}")
-        self.in_hand: Counter[Key] = Counter()
-        self.broker = StreamBroker()
-        self.broker.subscribe_event(STREAM, group=self.group, limits=LIMITS)(self.handle)
-        self.process.begin(self._consume())
-
-    async def _consume(self) -> None:
-        await self.broker.connect(self.world.server.url)
-        await self.broker.start_consumers()
-
-    async def handle(self, event: CommandReceived, delivery: Delivery) -> None:
-        """Handle one event as its fate has it."""
-        key = (delivery.source, delivery.event_id)
-        self.in_hand[key] += 1
-        try:
-            await self._handle(key)
-        finally:
-            self.in_hand[key] -= 1
-
-    async def _handle(self, key: Key) -> None:
-        record, mine = self.world.record, (self.group, key)
-        update = record.updates.get(key)
-        if update is None:
-            record.surprises.append(f"{self.group} was given {key}, which nobody wrote")
-            return
-        fate = update.fates[self.group]
-        kind = fate.kind if record.tries[mine] < fate.times and not self.world.mended else "works"
-        record.tries[mine] += 1
-        await asyncio.sleep(HANDLING / 5)
-        if kind == "raises":
-            record.blame[mine] += 1
-            raise ValueError("cannot be handled")
-        if kind == "later":
-            raise TryLaterError("away")
-        if kind == "kills":
-            record.blame[mine] += 1
-            self.die()
-        await asyncio.sleep(40.0 if kind == "slow" else HANDLING)
-        if self.process.dead:
-            raise asyncio.CancelledError
-        if self.world.stores[self.group].take(key, self.world.clock.time()):
-            record.effects[mine] += 1
-        if kind == "kills late":
-            record.blame[mine] += 1
-            self.die()
-            await asyncio.sleep(HANDLING)
-
-    def die(self) -> None:
-        """Let the process be killed before it does anything else."""
-        self.process.doomed = True
 
 
 class World:
@@ -221,24 +29,21 @@ class World:
         self.client: Any = server.client()
         self.client.flushall()
         self.client.config_set("maxmemory", 0)
-        self.full = self.mended = False
+        self.full = self.mended = self.restarted = self.slow = False
         self.record = Record()
         self.stores = {group: Store() for group in GROUPS}
         self._confirmed = {BOT: 0, CRON: 0}
-        self._seen = {STREAM.name: "-", STREAM.dead_letters: "-"}
-        self.publishing = [
-            Publishing(self, "bot 0", BOT),
-            Publishing(self, "bot 1", BOT),
-            Publishing(self, "cron", CRON),
-        ]
+        self.bots = [Publishing(self, f"bot {number}", BOT) for number in range(2)]
+        self.publishing = [*self.bots, Publishing(self, "cron", CRON)]
         self.members = [Member(self, g, n) for g in GROUPS for n in range(MEMBERS[g])]
+        self.settle()  # who makes his group after a week is promised nothing of what was before
 
     # Users
 
-    def write(self, source: str, user: int, fates: dict[str, Fate], *, too_large: bool) -> None:
+    def write(self, source: str, text: Text) -> None:
         """Let a user write something."""
         number = 1 + sum(update.source == source for update in self.record.updates.values())
-        update = Update(number, source, user, fates, too_large, self.clock.time())
+        update = Update(number, source, text, self.clock.time())
         self.record.updates[update.key] = update
 
     def unconfirmed(self, source: str) -> list[Update]:
@@ -265,16 +70,15 @@ class World:
 
     def settle(self) -> None:
         """Let everybody work until all wait for time to pass."""
-        while sum(worker.process.run() for worker in self.workers):
-            pass
+        self._work()
         self.look()
 
     def run(self, seconds: float) -> None:
         """Let time pass; what died is started again."""
         until = self.clock.monotonic() + seconds
         while True:
-            self.settle()
-            self.restart()
+            self._work()
+            self.start_the_dead()
             moment = min(worker.process.next_timer() for worker in self.workers)
             if moment > until:
                 break
@@ -282,14 +86,22 @@ class World:
         self.clock.forward(until)
         self.settle()
 
+    def _work(self) -> None:
+        worked = True
+        while worked:
+            published = [worker.process.run() for worker in self.publishing]
+            worked = any([*published, *[member.process.run() for member in self.members]])
+            if any(published):
+                self.look()  # a full server is trimmed at once
+
     def sleep(self, seconds: float) -> None:
         """Let everybody sleep, as a suspended machine does."""
         self.settle()
-        self.disturb()
+        self.record.disturb()
         self.clock.forward(self.clock.monotonic() + seconds)
         self.settle()
 
-    def restart(self) -> None:
+    def start_the_dead(self) -> None:
         """Start what has died."""
         for worker in self.workers:
             if worker.process.dead:
@@ -298,71 +110,59 @@ class World:
     # Faults
 
     def restart_server(self) -> None:
-        """Kill the server and start it again."""
+        """Kill the server and start it again; once in a history, it takes long."""
+        if self.restarted:
+            return
+        self.restarted = True
         self.settle()
-        self.disturb()
+        self.record.disturb()
         self.server.kill()
         self.server.start()
-        if self.full:
-            self.fill()
+        self.set_memory(full=self.full)
 
-    def fill(self) -> None:
-        """Leave the server no room."""
-        self.full = True
-        self.client.config_set("maxmemory", 1)
+    def set_memory(self, *, full: bool) -> None:
+        """Leave the server no room, or give it room again."""
+        self.full = full
+        self.client.config_set("maxmemory", int(self.full))
 
-    def make_room(self) -> None:
-        """Give the server room again."""
-        self.full = False
-        self.client.config_set("maxmemory", 0)
+    def acknowledge_slowly(self, *, slow: bool) -> None:
+        """Let what the members acknowledge arrive late, or at once again."""
+        self.slow = slow
+        for member in self.members:
+            member.process.slow = slow
 
     def freeze(self, worker: Publishing | Member) -> None:
         """Stop a process where it stands."""
         worker.process.frozen = True
-        self.disturb()
+        self.record.disturb()
 
     def kill(self, worker: Publishing | Member) -> None:
         """Kill a process."""
         worker.process.kill()
-        self.disturb()
+        self.record.disturb()
 
-    def disturb(self) -> None:
-        """Take note that a delivery may have failed through no fault of an event."""
-        for group in GROUPS:
-            for key in self.record.updates:
-                self.record.blame[group, key] += 1
+    def foreign(self, fields: Fields) -> None:
+        """Let somebody else write an entry that is none of ours, where there is room."""
+        if not self.full:
+            self.look()
+            self.record.foreign(self.client.xadd(STREAM.name, fields).decode(), fields)
 
-    def foreign(self, fields: dict[bytes, bytes]) -> None:
-        """Let somebody else write an entry that is none of ours."""
-        self.look()
-        entry = self.client.xadd(STREAM.name, fields).decode()
-        self.record.garbage[entry] = fields
-        self._seen[STREAM.name] = f"({entry}"
+    # The operator, and the stores
 
     def forget(self) -> None:
         """Let the stores forget what cannot come again, as the backend does."""
         for worker in self.publishing:
-            if worker.process.dead or worker.process.frozen or worker.broker is None:
-                continue
-            answers: list[Any] = []
-            worker.process.begin(_oldest(worker.broker, answers))
-            worker.process.run()
-            if not answers:
-                continue
-            kept = self.clock.time() - STREAM.retention
-            (oldest,) = answers
-            horizon = min(kept, oldest.timestamp() if oldest else kept) - DAY
-            for store in self.stores.values():
-                store.inbox = {k: at for k, at in store.inbox.items() if at >= horizon}
-            return
-
-    # Dead letters
+            for oldest in worker.oldest():
+                kept = self.clock.time() - STREAM.retention
+                horizon = min(kept, oldest.timestamp() if oldest else kept) - DAY
+                for store in self.stores.values():
+                    store.forget(horizon)
+                return
 
     def replay(self, which: int | None) -> None:
         """Replay one letter, or all as they were listed."""
-        graveyard = Graveyard(self.client, {STREAM.name: STREAM})
-        listed = list(graveyard.letters(STREAM.name))
-        for letter in listed if which is None else listed[which : which + 1]:
+        graveyard, listed = self._letters(which)
+        for letter in listed:
             self.look()
             with suppress(NotReplayableError, OutOfMemoryError):
                 graveyard.replay(letter)
@@ -370,35 +170,30 @@ class World:
 
     def drop(self, which: int) -> None:
         """Drop one letter."""
-        graveyard = Graveyard(self.client, {STREAM.name: STREAM})
-        for letter in list(graveyard.letters(STREAM.name))[which : which + 1]:
+        graveyard, listed = self._letters(which)
+        for letter in listed:
             graveyard.drop(letter)
 
-    # Looking
+    def _letters(self, which: int | None) -> tuple[Graveyard, list[BuriedLetter]]:
+        """Return the letters that somebody sees who looks now, or one of them."""
+        graveyard = Graveyard(self.client, {STREAM.name: STREAM})
+        listed = list(graveyard.letters(STREAM.name))
+        if which is not None and listed:
+            listed = [listed[which % len(listed)]]
+        return graveyard, listed
 
     def look(self, *, replaying: bool = False) -> None:
-        """Take note of every new entry and every new letter."""
-        for id_, fields in self._new(STREAM.name):
-            key = key_of(fields)
-            if key not in self.record.updates:
-                self.record.surprises.append(f"entry {id_} is of {key}, which nobody wrote")
-                continue
-            self.record.entries[key].append(id_)
-            if replaying:
-                self.record.replayed.add(id_)
-        for id_, fields in self._new(STREAM.dead_letters):
-            letter = DeadLetter.parse(fields)
-            # One that was refused for lack of room has no content.
-            key, group = key_of(fields) or (letter.source, letter.event_id), letter.group
-            self.record.letters[id_] = (group, key, fields)
-            if not group:
-                self.record.refused[key] += 1
+        """Take note of what is new."""
+        self.record.look(self.client, replaying=replaying)
+        self.look_at_leases()
 
-    def _new(self, name: str) -> list[tuple[str, dict[bytes, bytes]]]:
-        new = [(id_.decode(), f) for id_, f in self.client.xrange(name, min=self._seen[name])]
-        if new:
-            self._seen[name] = f"({new[-1][0]}"
-        return new
+    def look_at_leases(self) -> None:
+        """Take note of who takes himself for the holder."""
+        for bot in self.bots:
+            if bot.holds and bot.lease is not None:
+                self.record.holders[bot.lease.term].add(bot.lease.owner)
+        if sum(bot.holds for bot in self.bots) > 1:
+            self.record.surprises.append("both bots hold the lease")
 
     def close(self) -> None:
         """End every process."""
@@ -406,17 +201,3 @@ class World:
             worker.process.thaw()
             worker.process.kill()
         self.client.close()
-
-
-async def _oldest(broker: StreamBroker, answers: list[Any]) -> None:
-    with suppress(RedisError):
-        answers.append(await broker.oldest(STREAM))
-
-
-def key_of(fields: dict[bytes, bytes]) -> Key | None:
-    """Return which event an entry or a letter holds, if it is one of those that were written."""
-    try:
-        envelope = from_json(fields[FIELD_BYTES])
-        return str(envelope["source"]), str(envelope["id"])
-    except (ValueError, KeyError, TypeError):
-        return None

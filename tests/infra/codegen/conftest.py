@@ -1,24 +1,18 @@
-"""A repository in a temporary folder with the real specs, and the command run on it."""
+"""A repository in a temporary folder with specs of these tests, and the command run on it."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from infra.codegen.__main__ import main
-
-ROOT = Path(__file__).parents[3]
+from tests.infra.codegen.copying import SPECS, copy_specs
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """A folder that holds this repository's specs and nothing that was generated from them."""
-    for spec in (*ROOT.glob("shared/spec/*.yaml"), *ROOT.glob("services/*/spec/*.yaml")):
-        copy = tmp_path / spec.relative_to(ROOT)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(spec, copy)
-    return tmp_path
+    """A folder that holds the specs of these tests."""
+    return copy_specs(SPECS, tmp_path)
 
 
 @pytest.fixture

@@ -16,6 +16,9 @@ MODELS = "shared/spec/models.yaml"
 EVENTS = "shared/spec/events.yaml"
 USERS = "services/backend/spec/users.yaml"
 SEND = '    action: send\n    channel: {$ref: "#/channels/command_received"}'
+NAMED = "  command_received:\n    address: command_received"
+ADDRESS = "address: command_received"
+COMPONENT = '$ref: "#/components/messages/CommandReceived"'
 SHOUT = SEND.replace("send", "shout")
 PROBLEM_REF = "schema: {$ref: ../../../shared/spec/models.yaml#/$defs/Problem}"
 USER_ID_REF = "schema: {$ref: ../../../shared/spec/models.yaml#/$defs/UserId}"
@@ -24,8 +27,8 @@ CREATE_REF = "schema: {$ref: ../../../shared/spec/models.yaml#/$defs/UserCreate}
 # file, text in it, what it becomes, and a part of what is said of it
 CASES = [
     # YAML
-    (MODELS, "title: Models of Herald", "title: [Models", "not YAML: "),
-    (MODELS, "title: Models of Herald", "title: a\ntitle: b", "duplicate key 'title'"),
+    (MODELS, "title: Models of ", "title: [Models ", "not YAML: "),
+    (MODELS, "title: Models of ", "title: a\ntitle: b ", "duplicate key 'title'"),
     (EVENTS, "asyncapi: 3.0.0", "asyncapi: 3.0.0\n? [a]\n: b", "a key must be text, not a list"),
     (EVENTS, "asyncapi: 3.0.0", "asyncapi: &a [*a]", "an alias must not contain itself"),
     # JSON Schema
@@ -37,6 +40,8 @@ CASES = [
         "$defs.CommandReceived.type",
     ),
     (MODELS, "  CommandReceived:\n", "  command_received:\n", "cannot name a class"),
+    (MODELS, "  CommandReceived:\n", "  None:\n", "'None' means something else in the code"),
+    (MODELS, "  CommandReceived:\n", "  Limits:\n", "'Limits' means something else in the code"),
     (MODELS, "    description: A registered user.\n", "", "User has no description"),
     (MODELS, 'items: {$ref: "#/$defs/Fault"}', 'items: {$ref: "#/$defs/Falt"}', "no definition"),
     # AsyncAPI
@@ -48,6 +53,16 @@ CASES = [
     (EVENTS, "#/$defs/CommandReceived", "#/$defs/UserId", "must be a $ref to an object"),
     (EVENTS, "  publish_command_received:", "  publish_command:", "'publish_command_received'"),
     (EVENTS, "      name: command_received", "      name: command", "is called like its stream"),
+    (EVENTS, NAMED, "  class:\n    address: c", "'class' means something else in the code"),
+    (EVENTS, NAMED, "  str:\n    address: c", "'str' means something else in the code"),
+    (EVENTS, NAMED, "  broker:\n    address: c", "'broker' means something else in the code"),
+    (EVENTS, NAMED, "  publish_a:\n    address: c", "'publish_a' means something else"),
+    (EVENTS, NAMED, "  über:\n    address: c", "use lower_snake_case"),
+    (EVENTS, ADDRESS, 'address: "*"', "'*' cannot name a stream; use letters, digits"),
+    (EVENTS, ADDRESS, 'address: "{telegram_update}.dlq"', "cannot name a stream"),
+    (EVENTS, ADDRESS, 'address: "a\\0b"', "cannot name a stream"),
+    (EVENTS, ADDRESS, "address: telegram_update.dlq", "cannot name a stream"),
+    (EVENTS, COMPONENT, '$ref: "#/channels/command_received/messages/CommandReceived/x"', "itself"),
     (
         EVENTS,
         '        $ref: "#/components/messages/CommandReceived"',

@@ -107,12 +107,12 @@ async def test_a_router_passes_on_what_it_was_asked(router: ModuleType) -> None:
     app.include_router(router.users_router(controller))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
-        found = await client.get("/users", params={"username": "ann"})
+        answer = await client.get("/users", params={"username": "ann"})
         deleted = await client.delete("/users/7")
         refused = await client.get("/users", params={"username": "a"})
-    assert found.status_code == 200
-    assert found.json()["first_name"] == "Ann"
-    assert found.headers["cache-control"] == "no-store"
+    assert answer.status_code == 200
+    assert answer.json()["first_name"] == "Ann"
+    assert answer.headers["cache-control"] == "no-store"
     assert (deleted.status_code, deleted.content) == (204, b"")
     assert refused.status_code == 422
     assert controller.calls == [("find", "ann", None), ("delete", 7)]
@@ -153,7 +153,7 @@ def test_the_types_hold_a_handler_to_the_model(
     generated = repository / "shared/src/shared/generated"
     assert "publish_user_left" in (generated / "events.py").read_text()
     command = (sys.executable, "-m", "mypy", "--strict", "--config-file", "")
-    found = subprocess.run(
+    complaints = subprocess.run(
         (*command, "--explicit-package-bases", str(generated), str(misuse)),
         cwd=repository,
         env={"MYPYPATH": str(ROOT / "shared/src"), "PATH": "/usr/bin:/bin"},
@@ -161,5 +161,5 @@ def test_the_types_hold_a_handler_to_the_model(
         text=True,
         check=False,
     ).stdout.splitlines()
-    assert found[0].startswith("misuse.py:8: error: Argument 1")
-    assert found[-1].startswith("Found 1 error in 1 file")
+    assert complaints[0].startswith("misuse.py:8: error: Argument 1")
+    assert complaints[-1].startswith("Found 1 error in 1 file")

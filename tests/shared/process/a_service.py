@@ -7,7 +7,7 @@ from typing import Literal
 import structlog
 from pydantic import BaseModel, SecretStr
 
-from shared.process import ListenError, ProcessError, run_process, unless_stopped
+from shared.process import ListenError, ProcessError, SetupError, run_process, unless_stopped
 from shared.settings import RedisUrl, SettingsError
 
 log = structlog.get_logger(__name__)
@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 class Settings(BaseModel):
     """What the service reads."""
 
-    end: Literal["stop", "fail", "port", "settings", "bug"]
+    end: Literal["stop", "fail", "port", "setup", "settings", "bug"]
     token: SecretStr = SecretStr("a-secret-token")
     redis_url: RedisUrl = "redis://me:a%20password@127.0.0.1:1"
 
@@ -28,6 +28,8 @@ async def work(settings: Settings, stop: asyncio.Event) -> None:
         raise ProcessError("the reason")
     if settings.end == "port":
         raise ListenError("taken")
+    if settings.end == "setup":
+        raise SetupError("two of one name")
     if settings.end == "settings":
         raise SettingsError("END is wrong: nobody wants it")
     if settings.end == "bug":

@@ -36,6 +36,7 @@ async def test_a_signal_stops_it_and_it_exits_0(name: signal.Signals) -> None:
     [
         ("fail", 1, "the process cannot go on", "the reason"),
         ("port", 69, "cannot start", "taken"),
+        ("setup", 78, "cannot start", "two of one name"),
     ],
 )
 async def test_what_is_found_out_later_is_one_line_of_the_log_and_a_code(

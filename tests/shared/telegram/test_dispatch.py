@@ -1,6 +1,5 @@
 """Whatever a handler is and does, an update that it failed on is kept and its sender told."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -8,15 +7,25 @@ import pytest
 from telegram import Update
 from telegram.ext import CallbackQueryHandler, PollAnswerHandler, TypeHandler
 
-from shared.generated.events import NotConnectedError, TooLateError, telegram_update
-from shared.telegram import Bot, BotSettings, build_application
+from shared.generated.events import (
+    NotConnectedError,
+    TooLateError,
+    broker,
+    publish_telegram_update,
+    telegram_update,
+)
+from shared.generated.schemas import TelegramUpdate
+from shared.telegram import Bot, build_application
 from shared.telegram.broker import close_broker, connect_broker, polling_lease
-from shared.telegram.updates.dispatch import FAILED, KEPT, handle
-from shared.telegram.updates.polling import Poller, PollState
+from shared.telegram.updates.dispatch import handle, handle_replayed_updates
+from shared.telegram.updates.polling import Poller
+from shared.telegram.updates.state import PollState
+from tests.conditions import eventually
 from tests.odd_telegram import OddTelegram
 from tests.servers import RedisServer
-from tests.shared.telegram.a_bot import assemble
+from tests.shared.telegram.a_bot import NOTICES, assemble, settings_for
 
+KEPT, FAILED = NOTICES[""].kept, NOTICES[""].refused
 ADA = {"id": 7, "is_bot": False, "first_name": "Ada"}
 PRIVATE = {"id": 7, "type": "private", "first_name": "Ada"}
 MESSAGE = {"message_id": 1, "date": 1, "chat": PRIVATE, "from": ADA, "text": "/help"}
@@ -38,13 +47,7 @@ async def telegram() -> AsyncIterator[OddTelegram]:
 @pytest.fixture
 async def application(telegram: OddTelegram, redis_server: RedisServer) -> AsyncIterator[Bot[Any]]:
     """The bot's application, logged in and connected, without a loop that polls."""
-    settings = BotSettings.model_validate(
-        {
-            "telegram_bot_token": "42:token",
-            "telegram_api_url": telegram.url,
-            "redis_url": redis_server.url,
-        }
-    )
+    settings = settings_for(telegram.url, redis_server.url)
     await connect_broker(settings.redis_url, "a_bot")
     application = build_application("a_bot", settings)
     await application.initialize()
@@ -72,8 +75,8 @@ async def test_a_button_stops_to_spin_and_the_chat_is_told(
     assert kept(redis_server) == ["42:5"]
     (answered,) = telegram.called("answerCallbackQuery")
     assert (answered["callback_query_id"], answered["text"]) == ("31", KEPT)
-    (told,) = telegram.called("sendMessage")
-    assert (told["chat_id"], told["text"]) == ("7", KEPT)
+    (notice,) = telegram.called("sendMessage")
+    assert (notice["chat_id"], notice["text"]) == ("7", KEPT)
 
 
 async def test_a_button_whose_query_cannot_be_parsed_stops_to_spin(
@@ -155,16 +158,12 @@ async def test_a_batch_of_days_ago_is_fetched_again(
             raise TooLateError("42:5")
 
     application.add_handler(TypeHandler(Update, too_late), group=-1)
-    lease = await polling_lease(42)
-    poller = Poller(application, application.bot.request, PollState(), lease)
-    poller._offset = 3
-    never = asyncio.create_task(asyncio.Event().wait())
+    poller = Poller(application, application.bot.request, PollState(), await polling_lease(42))
     batch = [{"update_id": number, "message": MESSAGE} for number in (5, 6)]
-    assert await poller._handle(batch, never)
-    assert poller._offset == 3
-    assert await poller._handle(batch[1:], never)
-    assert poller._offset == 7
-    never.cancel()
+    poller._hand.take(poller._hand.window.take(batch, 0))
+    await eventually(lambda: poller._hand.window.offset == 0)
+    poller._hand.take(poller._hand.window.take(batch[1:], 0))
+    await eventually(lambda: poller._hand.window.offset == 7)
     assert kept(redis_server) == []
     assert KEPT not in [call["text"] for call in telegram.called("sendMessage")]
 
@@ -177,3 +176,22 @@ async def test_a_sender_whom_nobody_can_tell_holds_nothing_up(
     application.add_handler(TypeHandler(Update, fail), group=-1)
     await handle(application, {"update_id": 5, "message": MESSAGE}, "42:5")
     assert kept(redis_server) == ["42:5"]
+
+
+async def test_another_bots_replayed_update_is_left_to_it(
+    application: Bot[Any], telegram: OddTelegram
+) -> None:
+    """Two bots share the stream; each handles what was its own."""
+    handle_replayed_updates(application)
+    await broker.start_consumers()
+    try:
+        for number, event_id in ((5, "43:5"), (6, "42:6")):
+            chat = {"id": number, "type": "private", "first_name": "Ada"}
+            update = {"update_id": number, "message": {**MESSAGE, "chat": chat}}
+            await publish_telegram_update(TelegramUpdate(update=update), event_id=event_id)
+        await eventually(lambda: telegram.called("sendMessage"))
+        assert [call["chat_id"] for call in telegram.called("sendMessage")] == ["6"]
+    finally:
+        await broker.stop_consumers()
+        for consumer in broker.consumers:
+            broker._subscribers.discard(consumer)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from shared.telegram import Notices
 from shared.telegram.updates import flood
-from shared.telegram.updates.flood import TOO_MUCH, Flood, Quota
+from shared.telegram.updates.flood import Flood, Quota
 from telegram_sim.client import SimClient
 from tests.conditions import eventually
 from tests.processes import Service, health_of, url_of
@@ -17,6 +18,9 @@ from tests.shared.telegram.a_bot import bot
 
 if TYPE_CHECKING:
     from shared.telegram.replies.outbox import Outbox
+
+
+TOO_MUCH = Notices().too_much
 
 
 class Told:
@@ -34,8 +38,8 @@ class Told:
 
 def gate(messages: int, size: int) -> tuple[Flood, Told]:
     """Return a gate and what it told."""
-    told = Told()
-    return Flood(Quota(messages, size), cast("Outbox", told)), told
+    outbox = Told()
+    return Flood(Quota(messages, size), cast("Outbox", outbox), lambda _: Notices()), outbox
 
 
 def update(user: int, text: str = "/command x", **fields: Any) -> dict[str, Any]:
@@ -47,26 +51,26 @@ def update(user: int, text: str = "/command x", **fields: Any) -> dict[str, Any]
 
 async def test_a_sender_over_the_quota_is_told_once_and_others_are_not_held_back() -> None:
     """What comes after the limit is not taken, in this minute; another sender's is."""
-    flooding, told = gate(5, 0)
+    flooding, outbox = gate(5, 0)
     taken = [await flooding.admits(update(7)) for _ in range(50)]
     assert sum(taken) == 5
-    assert told.chats == [7]
+    assert outbox.chats == [7]
     assert await flooding.admits(update(8))
 
 
 async def test_the_day_has_an_end_too() -> None:
     """Few but large messages use up the bytes; a small one does not fit either, for a while."""
-    flooding, told = gate(0, 30_000)
+    flooding, outbox = gate(0, 30_000)
     taken = [await flooding.admits(update(7, "x" * 9000)) for _ in range(5)]
     assert taken == [True, True, True, False, False]
     assert not await flooding.admits(update(7))
-    assert told.chats == [7]
+    assert outbox.chats == [7]
 
 
 async def test_an_episode_ends_and_the_next_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A quarter of the bucket has to run out first, or a flood would be told at every drop."""
     monkeypatch.setattr(flood, "MINUTE", 2.0)
-    flooding, told = gate(20, 0)
+    flooding, outbox = gate(20, 0)
     taken = 0
     for _ in range(2):
         while await flooding.admits(update(7)):
@@ -74,7 +78,7 @@ async def test_an_episode_ends_and_the_next_is_told_again(monkeypatch: pytest.Mo
         while not await flooding.admits(update(7)):
             await asyncio.sleep(0.01)
         taken += 1
-    assert told.chats == [7, 7]
+    assert outbox.chats == [7, 7]
     assert taken < 20 + 2 * 7
 
 
@@ -91,10 +95,10 @@ async def test_an_episode_ends_and_the_next_is_told_again(monkeypatch: pytest.Mo
 )
 async def test_odd_updates_do_no_harm(odd: dict[str, Any], chat: int | None) -> None:
     """Whatever its shape, an update is counted or let through."""
-    flooding, told = gate(1, 1_000_000)
+    flooding, outbox = gate(1, 1_000_000)
     assert await flooding.admits(odd)
     assert await flooding.admits(odd) is (chat is None)
-    assert told.chats == ([] if chat is None else [chat])
+    assert outbox.chats == ([] if chat is None else [chat])
 
 
 async def test_nobody_is_remembered_for_ever() -> None:
@@ -129,5 +133,5 @@ async def test_a_flood_is_answered_once_and_others_are_served(
         assert events[:10] == [f"/command {n}" for n in range(10)]
         assert events[-1] == "/command other"
         assert len(events) < 30
-        notices = [found for found in await telegram.messages(7) if found.text == TOO_MUCH]
+        notices = [message for message in await telegram.messages(7) if message.text == TOO_MUCH]
         assert len(notices) == 1

@@ -4,10 +4,12 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 import pytest
+from structlog.testing import capture_logs
 from telegram.error import NetworkError, RetryAfter, TelegramError
 
 from shared.telegram.replies import outbox as outbox_module
-from shared.telegram.replies.outbox import Limits, Outbox
+from shared.telegram.replies.limits import Limits
+from shared.telegram.replies.outbox import Outbox
 
 if TYPE_CHECKING:
     from telegram import Bot
@@ -131,3 +133,29 @@ async def test_an_answer_that_cannot_be_read_ends_no_chat() -> None:
     assert await asyncio.wait_for(asyncio.gather(*sent), 5) == [True] * 3
     assert telegram.sent == [(7, "0"), (7, "1"), (7, "2")]
     await outbox.close(0)
+
+
+async def test_a_full_outbox_drops_what_is_new_and_says_how_much_was_not_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So many wait for all chats together; whoever asks for more is told, with one line."""
+    monkeypatch.setattr(outbox_module, "CAPACITY", 3)
+    telegram = Telegram()
+    outbox = Outbox(cast("Bot", telegram), Limits(overall=1.0))
+    with capture_logs() as lines:
+        sent = [outbox.send(chat, "text") for chat in range(5)]
+        assert [future.done() for future in sent] == [False, False, False, True, True]
+        assert not any(future.result() for future in sent[3:])
+        await outbox.close(0)
+    events = [line["event"] for line in lines]
+    assert events == ["outbox is full, replies are dropped", "replies not sent"]
+    assert lines[1]["count"] == 3 - len(telegram.sent)
+
+
+async def test_an_outbox_that_has_sent_all_says_nothing() -> None:
+    """Not when it is closed, either."""
+    outbox = Outbox(cast("Bot", Telegram()), Limits(overall=0))
+    with capture_logs() as lines:
+        assert await outbox.send(7, "text")
+        await outbox.close(1)
+    assert lines == []

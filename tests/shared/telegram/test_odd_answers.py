@@ -7,15 +7,16 @@ from typing import Any
 
 import pytest
 
+from shared.generated.events import broker
 from shared.logs import configure_logging
-from shared.telegram import BotSettings, application, build_application
+from shared.telegram import application, build_application
 from shared.telegram.api.answers import LARGEST_UPDATE_ID
 from shared.telegram.application import run, set_commands
-from shared.telegram.replies import outbox
+from shared.telegram.replies import sending
 from shared.telegram.updates import polling
 from tests.odd_telegram import OddAnswer, OddTelegram, as_body
 from tests.servers import RedisServer
-from tests.shared.telegram.a_bot import assemble
+from tests.shared.telegram.a_bot import assemble, settings_for
 
 TEXT = "PLANTED"
 ADA = {"id": 7, "is_bot": False, "first_name": TEXT}
@@ -82,7 +83,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (application, polling):
         monkeypatch.setattr(module, "FIRST_BACKOFF", 0.005)
         monkeypatch.setattr(module, "LAST_BACKOFF", 0.01)
-    monkeypatch.setattr(outbox, "FIRST_BACKOFF", 0.005)
+    monkeypatch.setattr(sending, "FIRST_BACKOFF", 0.005)
     monkeypatch.setenv("PTB_TIMEDELTA", "true")
 
 
@@ -93,26 +94,12 @@ async def telegram() -> AsyncIterator[OddTelegram]:
         yield telegram
 
 
-def settings_for(telegram: OddTelegram, redis_url: str) -> BotSettings:
-    """Return the variables of a bot between two servers."""
-    return BotSettings.model_validate(
-        {
-            "telegram_bot_token": "42:token",
-            "telegram_api_url": telegram.url,
-            "redis_url": redis_url,
-            "health_port": 0,
-            "replies_per_second": 0,
-            "messages_per_minute": 0,
-        }
-    )
-
-
 class Running:
     """The bot in this process, until the end of a test."""
 
     def __init__(self, telegram: OddTelegram, server: RedisServer) -> None:
         configure_logging("a_bot", level="DEBUG", format="json")
-        settings = settings_for(telegram, server.url)
+        settings = settings_for(telegram.url, server.url, health_port=0, messages_per_minute=0)
         self._task = asyncio.create_task(run("a_bot", settings, assemble, asyncio.Event()))
 
     async def until(self, look: Any, seconds: float = 30) -> None:
@@ -123,9 +110,11 @@ class Running:
                 await asyncio.sleep(0.01)
 
     async def stop(self) -> None:
-        """Stop it."""
+        """Stop it, and leave nothing of it for the next bot of this process."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        for consumer in broker.consumers:
+            broker._subscribers.discard(consumer)
 
 
 @pytest.fixture
@@ -221,7 +210,7 @@ async def test_an_odd_setmycommands_ends_nothing(
     configure_logging("a_bot", level="DEBUG", format="json")
     answers = [*NO_ANSWERS, *NO_LISTS]
     telegram.answer("setMyCommands", *answers)
-    bot = build_application("a_bot", settings_for(telegram, "redis://127.0.0.1:1"))
+    bot = build_application("a_bot", settings_for(telegram.url, "redis://127.0.0.1:1"))
     await bot.initialize()
     for _ in answers:
         await set_commands(bot, ())

@@ -117,7 +117,7 @@ async def test_no_message_ends_nowhere(
     assert event_ids(server, command_received.name).count(event_id) == (expected == PUBLISHED)
     assert letters_of(server, command_received.dead_letters, event_id) == (expected == NOT_SENT)
     assert letters_of(server, telegram_update.dead_letters, event_id) == (expected == KEPT)
-    await eventually_confirmed(telegram)
+    await eventually_confirmed(telegram, server)
     assert TEXT not in service.log
     assert service.exit_code is None
 
@@ -143,7 +143,7 @@ async def test_an_update_without_a_chat_is_kept_all_the_same(
     update_id = await telegram.inject(NOBODY_TO_TELL[name], expires_in=3600)
     event_id = f"42:{update_id}"
     await eventually(lambda: letters_of(server, telegram_update.dead_letters, event_id) == 1)
-    await eventually_confirmed(telegram)
+    await eventually_confirmed(telegram, server)
     (letter,) = (
         letter
         for letter in letters(server, telegram_update.dead_letters)
@@ -162,7 +162,7 @@ async def test_a_kind_that_nobody_handles_is_confirmed(
     server, _, _ = processes
     before = len(letters(server, telegram_update.dead_letters))
     await telegram.inject({"message": None}, expires_in=3600)
-    await eventually_confirmed(telegram)
+    await eventually_confirmed(telegram, server)
     assert len(letters(server, telegram_update.dead_letters)) == before
 
 
@@ -180,14 +180,14 @@ async def test_what_a_handler_raised_at_is_replayed_to_the_handlers(
             published = await telegram.wait_for_answer(7, after=written.message_id)
             kept = await telegram.wait_for_answer(7, after=published.message_id)
             assert {published.text, kept.text[: len(KEPT)]} == {PUBLISHED, KEPT}
-            await eventually_confirmed(telegram)
+            await eventually_confirmed(telegram, server)
 
             (letter,) = listed(server)
             assert letter["stream"] == "telegram_update"
             assert letter["reason"] == "ValueError: nothing can be done with ['…', '…', '…', '…']"
             replay(server, letter["id"])
             await eventually(
-                lambda: [one["id"] for one in listed(server)] not in ([], [letter["id"]])
+                lambda: [row["id"] for row in listed(server)] not in ([], [letter["id"]])
             )
             (again,) = listed(server)
             assert again["event_id"] == letter["event_id"]
@@ -224,10 +224,10 @@ def letters_of(server: RedisServer, key: str, event_id: str) -> int:
     return [letter[b"event_id"].decode() for letter in letters(server, key)].count(event_id)
 
 
-async def eventually_confirmed(telegram: SimClient) -> None:
-    """Wait until Telegram keeps nothing for the bot any more."""
-    async with asyncio.timeout(20):
-        while (await telegram.overview()).bot.pending:
+async def eventually_confirmed(telegram: SimClient, server: RedisServer) -> None:
+    """Wait until neither Telegram nor Redis keeps anything for the bot any more."""
+    async with asyncio.timeout(60):
+        while (await telegram.overview()).bot.pending or server.client().keys("*:parked:*"):
             await asyncio.sleep(0.02)
 
 

@@ -17,9 +17,10 @@ from tests.shared.telegram.a_bot import bot
 async def running(
     redis_server: RedisServer, sim: Service, telegram: SimClient
 ) -> AsyncIterator[Service]:
-    """A healthy bot of this test alone."""
+    """A healthy bot of this test alone, which polls."""
     with bot(redis_server.url, url_of(sim)) as service:
         await asyncio.to_thread(service.wait_for, health_of(service))
+        await eventually(lambda: '"polling"' in service.log, seconds=90)
         yield service
 
 
@@ -35,15 +36,15 @@ async def test_a_held_command_is_told_once_and_published_later(
     """While Redis is away the sender hears once that it takes longer; then it is published."""
     redis_server.kill()
     written = await telegram.write("/command held", user=9)
-    delayed = await telegram.wait_for_answer(9, after=written.message_id, timeout=20)
+    delayed = await telegram.wait_for_answer(9, after=written.message_id, timeout=90)
     assert "delayed" in delayed.text
-    await eventually(lambda: get_health(running) == 503)
+    await eventually(lambda: get_health(running) == 503, seconds=90)
     redis_server.start()
-    published = await telegram.wait_for_answer(9, after=delayed.message_id, timeout=20)
+    published = await telegram.wait_for_answer(9, after=delayed.message_id, timeout=90)
     assert published.text == "Command published!"
     assert commands(redis_server) == ["/command held"]
-    await eventually(lambda: get_health(running) == 200)
-    answers = [found for found in await telegram.messages(9) if found.from_bot]
+    await eventually(lambda: get_health(running) == 200, seconds=90)
+    answers = [message for message in await telegram.messages(9) if message.from_bot]
     assert len(answers) == 2
 
 
@@ -54,10 +55,10 @@ async def test_everybody_in_hand_is_told_and_who_comes_later_is_served_later(
     redis_server.kill()
     await telegram.write_many("/command in hand {n}", count=30, users=30, first_user=9)
     for user in range(9, 39):
-        assert "delayed" in (await telegram.wait_for_answer(user, timeout=20)).text
+        assert "delayed" in (await telegram.wait_for_answer(user, timeout=90)).text
     later = await telegram.write("/command later", user=50)
     redis_server.start()
-    answer = await telegram.wait_for_answer(50, after=later.message_id, timeout=20)
+    answer = await telegram.wait_for_answer(50, after=later.message_id, timeout=90)
     assert answer.text == "Command published!"
     assert len(commands(redis_server)) == 31
 
@@ -67,13 +68,15 @@ async def test_a_bot_stopped_while_it_holds_a_command_loses_nothing(
 ) -> None:
     """What could not be published before the stop is not confirmed; the next bot publishes it."""
     redis_server.kill()
-    await telegram.write("/command kept by Telegram", user=9)
-    await asyncio.sleep(1)
+    written = await telegram.write("/command kept by Telegram", user=9)
+    assert (
+        "delayed" in (await telegram.wait_for_answer(9, after=written.message_id, timeout=90)).text
+    )
     assert await asyncio.to_thread(running.terminate) == 0
     assert (await telegram.overview()).bot.pending == 1
     redis_server.start()
     with bot(redis_server.url, url_of(sim)):
-        await eventually(lambda: len(commands(redis_server)) == 1)
+        await eventually(lambda: len(commands(redis_server)) == 1, seconds=90)
 
 
 async def test_health_turns_red_with_telegram_and_green_again(
@@ -81,9 +84,9 @@ async def test_health_turns_red_with_telegram_and_green_again(
 ) -> None:
     """A bot that cannot fetch updates is not healthy, and is again when Telegram is back."""
     sim.kill()
-    await eventually(lambda: get_health(running) == 503, seconds=40)
+    await eventually(lambda: get_health(running) == 503, seconds=120)
     sim.start()
-    await eventually(lambda: get_health(running) == 200, seconds=40)
+    await eventually(lambda: get_health(running) == 200, seconds=120)
 
 
 def get_health(service: Service) -> int | None:

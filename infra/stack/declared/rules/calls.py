@@ -7,6 +7,7 @@ when it is tried, and what is there for nothing is a right that nobody needs.
 from infra.stack.declared.calls import Use
 from infra.stack.declared.declaration import Service
 from infra.stack.declared.rules.context import Context
+from infra.stack.plan import READY_MADE
 
 DOES = {"publishes": "publishes", "subscribes": "subscribes to"}
 FUNCTION = {"publishes": "publish_{0} or refuse_{0}", "subscribes": "subscribe_{0}"}
@@ -15,8 +16,8 @@ FUNCTION = {"publishes": "publish_{0} or refuse_{0}", "subscribes": "subscribe_{
 def calls(context: Context) -> None:
     """Each use of an event is declared; each declaration has a use."""
     for service in context.stack.services:
-        uses = context.uses.get(service.name)
-        if uses is None or service.type == "image":
+        uses = context.sources.uses.get(service.name)
+        if uses is None or service.type in READY_MADE:
             continue
         for verb in DOES:
             used: dict[str, Use] = {}

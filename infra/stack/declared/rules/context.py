@@ -1,11 +1,11 @@
 """What the rules look at: the declaration, its places, and the events that exist."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from infra.places.reading import Reading
-from infra.stack.declared.calls import Use
 from infra.stack.declared.declaration import Infrastructure, Service, Stack, Variable
 from infra.stack.declared.events import Channel
+from infra.stack.declared.sources import Sources
 
 Part = Service | Infrastructure
 
@@ -17,7 +17,7 @@ class Context:
         stack: the declaration.
         reading: where everything in it was written.
         events: the events that are declared; None where no file declares any.
-        uses: by service, what its sources do with events; nothing for one without sources.
+        sources: what is in the services' folders.
     """
 
     def __init__(
@@ -25,15 +25,15 @@ class Context:
         stack: Stack,
         reading: Reading,
         events: Iterable[Channel] | None,
-        uses: Mapping[str, tuple[Use, ...]],
+        sources: Sources,
     ) -> None:
         self.stack = stack
         self.reading = reading
         self.events = None if events is None else tuple(event.address for event in events)
-        self.uses = uses
+        self.sources = sources
         self.services: dict[str, Service] = {}
-        for found in stack.services:
-            self.services.setdefault(found.name, found)
+        for service in stack.services:
+            self.services.setdefault(service.name, service)
         self.parts: dict[str, Part] = {**stack.infrastructure, **self.services}
 
     def error(self, message: str, *at: str | int, key: bool = False) -> None:

@@ -1,10 +1,11 @@
 """Variables and events: each has one source, and the source exists."""
 
 from infra.places.diagnostics import nearest
-from infra.stack.declared.declaration import Service, Variable
+from infra.stack.declared.declaration import Infrastructure, Service, Variable
 from infra.stack.declared.defaults import attributes_of
 from infra.stack.declared.events import EVENTS
 from infra.stack.declared.rules.context import Context
+from infra.stack.plan import READY_MADE
 
 
 def environment(context: Context) -> None:
@@ -37,6 +38,9 @@ def _exclusive(context: Context, variable: Variable) -> None:
     elif chosen not in ([], ["value"], ["from"], ["secret"], ["default"], ["from", "default"]):
         message = f"'{chosen[0]}' and '{chosen[1]}' exclude each other"
         context.error(message, *variable.at, chosen[1], key=True)
+    if variable.given_as and (variable.value is not None or variable.source):
+        message = "'given_as' goes with what .env or a secret may set"
+        context.error(message, *variable.at, "given_as", key=True)
     for name in ("scheme", "path"):
         if getattr(variable, name) and not variable.source:
             context.error(f"'{name}' goes with 'from'", *variable.at, name, key=True)
@@ -58,6 +62,14 @@ def _reference(context: Context, service: Service, source: str, *at: str | int) 
             "health_port": "it has no health check with a port",
         }.get(attribute, "there is no such attribute" + nearest(attribute, valid))
         context.error(f"'{source}' has no value: {missing}", *at)
+    elif (
+        attribute in {"host", "port"}
+        and isinstance(target, Infrastructure)
+        and (target.external or target.copies > 1)
+    ):
+        why = "is external" if target.external else f"has {target.copies} copies"
+        message = f"'{source}' is not known in prod: '{name}' {why}; take its URL: '{name}'"
+        context.error(message, *at)
     elif not attribute and "url" not in valid:
         context.error(f"'{name}' has no address: it has no 'port'", *at)
 
@@ -74,7 +86,7 @@ def _absence(context: Context, service: Service, variable: Variable) -> None:
 
 def stand_ins(context: Context) -> None:
     """What is provided has a taker, one value and one provider."""
-    taken = {name for _, name, _ in context.variables()}
+    taken = {variable.given_as or name for _, name, variable in context.variables()}
     seen: dict[str, Service] = {}
     for service in context.stack.services:
         for name, provided in service.provides.items():
@@ -121,7 +133,7 @@ def _declared(context: Context, event: str, at: tuple[str | int, ...]) -> None:
 
 def _event_home(context: Context, service: Service) -> None:
     verb = "publishes" if service.publishes else "subscribes"
-    if not getattr(service, verb) or service.type == "image":
+    if not getattr(service, verb) or service.type in READY_MADE:
         return
     parts = context.stack.infrastructure.items()
     homes = [name for name, part in parts if part.type in {"redis", ""}]

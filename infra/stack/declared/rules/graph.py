@@ -6,6 +6,7 @@ from infra.places.diagnostics import nearest
 from infra.stack.declared.declaration import Health, Infrastructure, Service
 from infra.stack.declared.defaults import default_health, port_of
 from infra.stack.declared.rules.context import Context, Part
+from infra.stack.plan import READY_MADE
 
 
 def dependencies(context: Context) -> None:
@@ -97,16 +98,16 @@ def health(context: Context) -> None:
             _health(context, service, service.health)
 
 
-def _health(context: Context, service: Service, found: Health) -> None:
+def _health(context: Context, service: Service, check: Health) -> None:
     at = (*service.at, "health")
-    if found.http and found.command:
+    if check.http and check.command:
         context.error("a health check has 'http' or 'command', not both", *at, "command", key=True)
-    if not found.http and not found.command:
+    if not check.http and not check.command:
         context.error("a health check needs 'http' or 'command'", *at)
-    if found.http and service.type == "image":
+    if check.http and service.type in READY_MADE:
         message = "'http' is asked with Python, which a ready-made image may lack; use 'command'"
         context.error(message, *at, "http")
-    if found.http and not (found.port or port_of(service)):
+    if check.http and not (check.port or port_of(service)):
         context.error("'health' needs 'port': the service has none of its own", *at)
-    if found.command and found.port:
+    if check.command and check.port:
         context.error("'port' goes with 'http'", *at, "port", key=True)

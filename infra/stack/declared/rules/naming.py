@@ -4,8 +4,9 @@ import keyword
 import sys
 
 from infra.stack.declared.declaration import Service
+from infra.stack.declared.defaults import READY, data_of
 from infra.stack.declared.rules.context import Context
-from infra.stack.plan import EGRESS, PUBLISHED
+from infra.stack.plan import EGRESS, PUBLISHED, READY_MADE
 
 LIBRARIES = {"fastapi", "faststream", "pydantic", "redis", "structlog", "uvicorn"}
 RESERVED = {
@@ -23,17 +24,19 @@ def names(context: Context) -> None:
     }
     for service in context.stack.services:
         place = (*service.at, "name")
+        if not service.name:
+            continue  # told already
         if service.name in lines:
             first = lines[service.name].line
             context.error(
                 f"duplicate name '{service.name}'; the first one is on line {first}", *place
             )
         lines.setdefault(service.name, context.reading.value(*place))
-        if keyword.iskeyword(service.name) and service.type != "image":
+        if keyword.iskeyword(service.name) and service.type not in READY_MADE:
             context.error(
                 f"'{service.name}' is a Python keyword, so no package can have it", *place
             )
-        if service.name in sys.stdlib_module_names | LIBRARIES and service.type != "image":
+        if service.name in sys.stdlib_module_names | LIBRARIES and service.type not in READY_MADE:
             message = f"'{service.name}' is what a module that services import is called already"
             context.error(message, *place)
         if service.name in RESERVED:
@@ -52,9 +55,12 @@ def types(context: Context) -> None:
         if service.type == "image":
             _pinned(context, service)
             continue
-        for name in ("image", "user"):
+        ready = service.type in READY
+        for name in ("image", "user", *(("port", "data") if ready else ())):
             if getattr(service, name):
                 message = f"'{name}' goes with type image only; this service is built"
+                if ready:
+                    message = f"type {service.type} brings its own '{name}'"
                 context.error(message, *service.at, name, key=True)
     for name, part in context.stack.infrastructure.items():
         if part.persistence and part.type == "postgres":
@@ -81,6 +87,6 @@ def limits(context: Context) -> None:
             if name == "non_root" and service.type != "image":
                 message = "a built service runs as its own user; only an image may need root"
                 context.error(message, *service.at, "opt_out", name, key=True)
-        if service.data and service.replicas > 1:
+        if data_of(service) and service.replicas > 1:
             message = f"{service.replicas} replicas would write to the same folder"
             context.warn(message, *service.at, "data")

@@ -1,8 +1,9 @@
 """Host ports: taken once in an overlay, and open to the world only for a reason."""
 
-from infra.stack.declared.declaration import OVERLAYS, Publish, Published, Service
+from infra.stack.declared.declaration import Publish, Published, Service
 from infra.stack.declared.defaults import port_of
 from infra.stack.declared.rules.context import Context, Part
+from infra.stack.declared.words import OVERLAYS
 
 LOOPBACK = ("127.", "::1")
 ANY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104  compared with, never bound
@@ -13,7 +14,7 @@ def ports(context: Context) -> None:
     parts = [(part, name) for name, part in context.stack.infrastructure.items()]
     owners: list[tuple[Part, str]] = [
         *parts,
-        *((found, found.name) for found in context.stack.services),
+        *((service, service.name) for service in context.stack.services),
     ]
     for overlay in OVERLAYS:
         taken: dict[int, list[tuple[str, str, int]]] = {}
@@ -21,6 +22,10 @@ def ports(context: Context) -> None:
             for port in _published(part.publish, overlay):
                 _exposed(context, part, port)
                 _clash(context, port, name, taken)
+    for name, store in context.stack.infrastructure.items():
+        if store.external and _published(store.publish, "prod"):
+            message = f"'{name}' is external, so it has no port on a server; leave 'prod' out"
+            context.error(message, *store.at, "publish", "prod", key=True)
     for service in context.stack.services:
         _published_where_it_runs(context, service)
 
@@ -56,9 +61,9 @@ def _clash(
 
 def _published_where_it_runs(context: Context, service: Service) -> None:
     for overlay in OVERLAYS:
-        found = _published(service.publish, overlay)
+        published = _published(service.publish, overlay)
         at = (*service.at, "publish", overlay)
-        if found and overlay not in service.overlays:
+        if published and overlay not in service.overlays:
             context.error(f"'{service.name}' does not run in {overlay}", *at, key=True)
-        if overlay == "tests" and any(port.published for port in found):
+        if overlay == "tests" and any(port.published for port in published):
             context.warn("two test runs at once would want the same port; use 0", *at)

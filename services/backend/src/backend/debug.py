@@ -5,17 +5,20 @@ from http import HTTPStatus
 
 import structlog
 
-from backend.database import now
 from backend.problems import ProblemError
 from shared.generated.events import (
     EventRefusedError,
     NotConnectedError,
     command_received,
     publish_command_received,
+    publisher_command_received,
 )
 from shared.generated.schemas import CommandPublished, CommandReceived, DebugCommand
+from shared.inbox import now
 
 log = structlog.get_logger(__name__)
+
+publisher_command_received()  # names the event in this service's AsyncAPI document
 
 PUBLISH_TIMEOUT = 5.0
 """Seconds that a request waits for Redis."""

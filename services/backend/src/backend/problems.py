@@ -11,8 +11,8 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from backend.failures import is_away
 from shared.generated.schemas import Fault, Problem
+from shared.inbox import is_away
 from shared.process import describe
 
 log = structlog.get_logger(__name__)

@@ -4,12 +4,11 @@ from http import HTTPStatus
 
 import structlog
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from backend.database import insert_new, now, storable
 from backend.problems import ProblemError
 from backend.tables import users
 from shared.generated.schemas import User, UserCreate
+from shared.inbox import Database, insert_new, now, storable
 
 log = structlog.get_logger(__name__)
 
@@ -17,14 +16,14 @@ log = structlog.get_logger(__name__)
 class Users:
     """Carries out the operations of spec/users.yaml on the table `users`."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def create_user(self, body: UserCreate) -> User:
         """Register the user; a refusal with 409 says that somebody has done so before."""
         user = User(**body.model_dump(), registered_at=now())
         row = {key: _storable(value) for key, value in user.model_dump().items()}
-        async with self._engine.begin() as connection:
+        async with self._database.begin() as connection:
             new = await insert_new(connection, users, [row], users.c.id)
         if not new:
             raise ProblemError(HTTPStatus.CONFLICT, f"the user {body.id} is registered already")
@@ -33,9 +32,9 @@ class Users:
 
     async def get_user(self, user_id: int) -> User:
         """Return the user; a refusal with 404 says that nobody has this id."""
-        async with self._engine.connect() as connection:
-            found = await connection.execute(select(users).where(users.c.id == user_id))
-            row = found.mappings().one_or_none()
+        async with self._database.begin() as connection:
+            rows = await connection.execute(select(users).where(users.c.id == user_id))
+            row = rows.mappings().one_or_none()
         if row is None:
             raise ProblemError(HTTPStatus.NOT_FOUND, f"no user {user_id} is registered")
         return User.model_validate(dict(row))

@@ -12,6 +12,7 @@ Value = TypeVar("Value")
 TOKEN_SHAPE = re.compile(r"[1-9][0-9]{0,15}:[A-Za-z0-9_-]{30,}")
 TOKEN_LONGEST = 80
 PORT_HIGHEST = 65_535
+ORIGIN_SHAPE = re.compile(r"https?://([\w.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", re.ASCII)
 SWITCH = {"on": True, "off": False}
 LOG_FORMATS = ("auto", "console", "json")
 DEFAULT_HISTORY = 10_000
@@ -24,6 +25,7 @@ Every flag has a variable of the same meaning; the flag wins. There are variable
   SIM_HISTORY     messages kept for each chat before the oldest go (default 10000)
   SIM_NAMES       names it is served under besides localhost and IP addresses, with commas between
   SIM_ORIGINS     origins whose web pages may use the Bot API, with commas between; * for all
+  SIM_FRAMES      origins whose pages may show the chat page in a frame, with commas between
   SIM_LOG_FORMAT  auto, console or json (default auto: console at a terminal, else json)
 
 Exit codes: 0 stopped by a signal, 64 unknown flag, 69 the address cannot be had, 74 the state
@@ -53,6 +55,7 @@ class Settings:
         log_format: One of LOG_FORMATS.
         names: Names that it is served under, besides localhost and IP addresses.
         origins: Origins whose pages may use the Bot API; `*` for every one.
+        frames: Origins whose pages may show the chat page in a frame.
     """
 
     host: str = "127.0.0.1"
@@ -64,6 +67,7 @@ class Settings:
     log_format: str = "auto"
     names: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
+    frames: tuple[str, ...] = ()
 
 
 def read_settings(environ: Mapping[str, str], arguments: Sequence[str]) -> Settings:
@@ -97,6 +101,7 @@ def read_settings(environ: Mapping[str, str], arguments: Sequence[str]) -> Setti
         ),
         names=tuple(_listed(environ.get("SIM_NAMES", ""))),
         origins=tuple(_listed(environ.get("SIM_ORIGINS", ""))),
+        frames=tuple(map(_origin, _listed(environ.get("SIM_FRAMES", "")))),
     )
 
 
@@ -162,6 +167,14 @@ def _token(text: str) -> str:
         raise SettingsError(
             "SIM_TOKENS (--token) has a token of the wrong shape: a bot token is "
             "digits:characters, at least 30 of A-Z a-z 0-9 _ - after the colon"
+        )
+    return text
+
+
+def _origin(text: str) -> str:
+    if ORIGIN_SHAPE.fullmatch(text) is None:
+        raise SettingsError(
+            f"SIM_FRAMES has {text!r}; an origin is http://HOST:PORT, without a path"
         )
     return text
 

@@ -1,28 +1,21 @@
 """The bot's commands, as plain python-telegram-bot handlers.
 
 A handler that publishes awaits the publish: the update is confirmed to Telegram only after the
-handler has returned. What a handler raises is seen to by `tg_bot.dispatch`, for all of them alike.
-Replies go through the outbox and hold nothing back.
+handler has returned. What a handler raises is seen to by `shared.telegram.updates.dispatch`, for
+all of them alike. Replies go through the outbox and hold nothing back.
 """
 
-import asyncio
 from dataclasses import dataclass
 
-import structlog
-from pydantic import ValidationError
-from telegram import BotCommand, Message, Update
+from telegram import BotCommand, Update
 
-from shared.generated.events import (
-    Publication,
-    publish_command_received,
-    refuse_command_received,
-)
+from shared.generated.events import publish_command_received, publisher_command_received
 from shared.generated.schemas import CommandReceived, UserCreate
 from shared.telegram import Context as AnyContext
-from shared.telegram import shown_text
+from shared.telegram import Notices, shown_text
 from tg_bot.users import Registration, Users
 
-log = structlog.get_logger(__name__)
+publisher_command_received()  # names the event in this service's AsyncAPI document
 
 COMMANDS = (
     BotCommand("start", "Say hello and register"),
@@ -35,9 +28,13 @@ HELP = "\n".join(
 UNREGISTERED = "I cannot register you right now. Please try again later."
 EDITED = "I do not carry out what is edited. Please send it as a new message."
 PUBLISHED = "Command published!"
-DELAYED = "Your command is delayed. It is kept and will be published as soon as possible."
-DELAY_NOTICE_AFTER = 3.0
-"""Seconds without an answer from Redis after which a sender is told that it takes longer."""
+NOTICES = {
+    "": Notices(
+        refused="Failed to send command.",
+        delayed="Your command is delayed. It is kept and will be published as soon as possible.",
+    )
+}
+"""What the runtime says where a command cannot be published, or not yet; by language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +77,8 @@ def greeting(registration: Registration, name: str) -> str:
     """Return what a user is told who wrote `/start`."""
     if registration is Registration.NEW:
         return f"Hello, {name}! You are registered.\n\n{HELP}"
+    if registration is Registration.UNASKED:
+        return f"Hello, {name}!\n\n{HELP}"
     if registration is Registration.KNOWN:
         return f"Welcome back, {name}!\n\n{HELP}"
     return UNREGISTERED
@@ -98,38 +97,17 @@ async def handle_edit(update: Update, context: Context) -> None:
 
 
 async def handle_command(update: Update, context: Context) -> None:
-    """`/command …`: publish the command; it is in the stream once when this returns.
-
-    Raises:
-        EventRefusedError: it can be no event; it is in the dead letters.
-    """
+    """`/command …`: publish the command; it is in the stream once when this has published it."""
     message = update.message
     if message is None:
         return
-    outbox, loop = context.outbox, asyncio.get_running_loop()
-    notice = loop.call_later(DELAY_NOTICE_AFTER, outbox.send, message.chat_id, DELAYED)
-    try:
-        publication = await _publish(update, message, context)
-    finally:
-        notice.cancel()
-    log.debug("command published", event_id=publication.event_id, entry=publication.entry_id)
-    outbox.send(message.chat_id, PUBLISHED)
-
-
-async def _publish(update: Update, message: Message, context: Context) -> Publication:
-    """Publish the command of one message, or refuse what cannot be one."""
-    event_id = f"{context.bot.id}:{update.update_id}"
-    try:
-        event = CommandReceived.model_validate(
-            {
-                "command": shown_text(message),
-                "args": context.args or [],
-                "user_id": message.from_user and message.from_user.id,
-                "timestamp": message.date,
-            }
-        )
-    except ValidationError as error:
-        found = error.errors(include_input=False, include_url=False)
-        reason = "; ".join(f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in found)
-        return await refuse_command_received(update.to_dict(), event_id=event_id, reason=reason)
-    return await publish_command_received(event, event_id=event_id)
+    event = CommandReceived.model_validate(
+        {
+            "command": shown_text(message),
+            "args": context.args,
+            "user_id": message.from_user and message.from_user.id,
+            "timestamp": message.date,
+        }
+    )
+    await publish_command_received(event, event_id=context.event_id)
+    context.outbox.send(message.chat_id, PUBLISHED)

@@ -9,6 +9,7 @@ from telegram.ext.filters import UpdateType
 from shared.telegram import SHOWS_COMMAND, WANTS_ANSWER, Bot, ShownCommand, run_bot
 from tg_bot.handlers import (
     COMMANDS,
+    NOTICES,
     BotData,
     handle_command,
     handle_edit,
@@ -26,6 +27,7 @@ REGISTRATION_GRACE = 1.0
 async def assemble(bot: Bot[BotData], settings: Settings) -> AsyncIterator[None]:
     """Give the bot its handlers, and hold open what they need."""
     bot.bot_data = BotData(users=Users(settings.api_base_url))
+    bot.notices = NOTICES
     bot.add_handler(ShownCommand("command", handle_command))
     bot.add_handler(ShownCommand("start", handle_start))
     bot.add_handler(ShownCommand("help", handle_help))

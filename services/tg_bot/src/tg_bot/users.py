@@ -15,6 +15,7 @@ import httpx
 import structlog
 
 from shared.generated.schemas import UserCreate
+from tg_bot.settings import NOBODY
 
 log = structlog.get_logger(__name__)
 
@@ -35,10 +36,11 @@ class Registration(Enum):
     NEW = "new"
     KNOWN = "known"
     FAILED = "failed"
+    UNASKED = "unasked"  # nobody keeps users
 
 
 class Users:
-    """The backend's user API at one base URL."""
+    """The backend's user API at one base URL, or `none`, where nobody keeps users."""
 
     def __init__(self, base_url: str) -> None:
         self._base_url = base_url
@@ -55,6 +57,9 @@ class Users:
             user: who it is.
             then: called once with the outcome; `FAILED` means that a later try may work.
         """
+        if self._base_url == NOBODY:
+            then(Registration.UNASKED)
+            return
         if len(self._registering) >= CAPACITY:
             then(Registration.FAILED)
             return
@@ -85,10 +90,12 @@ class Users:
 
     async def _post(self, user: UserCreate) -> Registration:
         if self._client is None:
-            self._client = httpx.AsyncClient(base_url=self._base_url, timeout=TIMEOUT)
+            self._client = httpx.AsyncClient(base_url=self._base_url)
         try:
             async with asyncio.timeout(TIMEOUT):
-                response = await self._client.post("/users", json=user.model_dump())
+                response = await self._client.post(
+                    "/users", json=user.model_dump(), timeout=TIMEOUT
+                )
         except (httpx.HTTPError, TimeoutError) as error:
             log.warning("user sync failed", user=user.id, reason=type(error).__name__)
             return Registration.FAILED

@@ -3,18 +3,18 @@
 Written by `make generate-from-spec` from shared/spec/events.yaml; do not edit.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from shared.generated.schemas import CommandReceived, TelegramUpdate
 from shared.streams import (
-    Consumer,
     ConsumerState,
     ConsumerStoppedError,
     Delivery,
+    EventPublisher,
     EventRefusedError,
+    EventRouter,
     EventStream,
-    Handler,
+    EventSubscriber,
     Lease,
     Limits,
     NotConnectedError,
@@ -25,11 +25,13 @@ from shared.streams import (
 )
 
 __all__ = [
-    "Consumer",
     "ConsumerState",
     "ConsumerStoppedError",
     "Delivery",
+    "EventPublisher",
     "EventRefusedError",
+    "EventRouter",
+    "EventSubscriber",
     "Lease",
     "Limits",
     "NotConnectedError",
@@ -39,10 +41,12 @@ __all__ = [
     "broker",
     "command_received",
     "publish_command_received",
+    "publisher_command_received",
     "refuse_command_received",
     "subscribe_command_received",
     "telegram_update",
     "publish_telegram_update",
+    "publisher_telegram_update",
     "refuse_telegram_update",
     "subscribe_telegram_update",
 ]
@@ -76,6 +80,22 @@ async def publish_command_received(
     return await broker.publish_event(command_received, event, event_id=event_id)
 
 
+def publisher_command_received(
+    *, router: EventRouter | None = None
+) -> EventPublisher[CommandReceived]:
+    """Register a publisher, so that this service's specification names what it publishes.
+
+    Args:
+        router: Registers it there, and with the broker that includes the router.
+
+    Returns:
+        The publisher. Above a subscription, as a decorator, it publishes what the handler returns,
+        once for each event that was handled.
+    """
+    registrator = broker if router is None else router
+    return registrator.publisher_of(command_received)
+
+
 async def refuse_command_received(content: Any, *, event_id: str, reason: str) -> Publication:
     """Put what cannot become a CommandReceived now into the dead letters.
 
@@ -95,21 +115,24 @@ async def refuse_command_received(content: Any, *, event_id: str, reason: str) -
 
 
 def subscribe_command_received(
-    *, group: str, limits: Limits | None = None
-) -> Callable[[Handler[CommandReceived]], Handler[CommandReceived]]:
+    *, group: str, limits: Limits | None = None, router: EventRouter | None = None
+) -> EventSubscriber[CommandReceived]:
     """Handle every command that the bot received.
 
     Args:
         group: The consumer group. Every group sees every event; the processes of one group
             share them.
         limits: How the consumer reads and retries.
+        router: Registers the handler there, and with the broker that includes the router.
 
     Returns:
-        A decorator for the handler, which gets the event and its delivery. An event is
-        acknowledged when the handler returns, and delivered again when it raises; after the
-        last delivery it moves to the dead letters. `TryLaterError` does not count as one.
+        A decorator for the handler, which takes the event, its `Delivery`, and whatever FastStream
+        can inject. An event is acknowledged when the handler returns, and delivered again when it
+        raises; after the last delivery it moves to the dead letters. `TryLaterError` does not
+        count as one.
     """
-    return broker.subscribe_event(command_received, group=group, limits=limits)
+    registrator = broker if router is None else router
+    return registrator.subscribe_event(command_received, group=group, limits=limits)
 
 
 async def publish_telegram_update(
@@ -135,6 +158,22 @@ async def publish_telegram_update(
     return await broker.publish_event(telegram_update, event, event_id=event_id)
 
 
+def publisher_telegram_update(
+    *, router: EventRouter | None = None
+) -> EventPublisher[TelegramUpdate]:
+    """Register a publisher, so that this service's specification names what it publishes.
+
+    Args:
+        router: Registers it there, and with the broker that includes the router.
+
+    Returns:
+        The publisher. Above a subscription, as a decorator, it publishes what the handler returns,
+        once for each event that was handled.
+    """
+    registrator = broker if router is None else router
+    return registrator.publisher_of(telegram_update)
+
+
 async def refuse_telegram_update(content: Any, *, event_id: str, reason: str) -> Publication:
     """Put what cannot become a TelegramUpdate now into the dead letters.
 
@@ -154,18 +193,21 @@ async def refuse_telegram_update(content: Any, *, event_id: str, reason: str) ->
 
 
 def subscribe_telegram_update(
-    *, group: str, limits: Limits | None = None
-) -> Callable[[Handler[TelegramUpdate]], Handler[TelegramUpdate]]:
+    *, group: str, limits: Limits | None = None, router: EventRouter | None = None
+) -> EventSubscriber[TelegramUpdate]:
     """Handle every update that is handed over again.
 
     Args:
         group: The consumer group. Every group sees every event; the processes of one group
             share them.
         limits: How the consumer reads and retries.
+        router: Registers the handler there, and with the broker that includes the router.
 
     Returns:
-        A decorator for the handler, which gets the event and its delivery. An event is
-        acknowledged when the handler returns, and delivered again when it raises; after the
-        last delivery it moves to the dead letters. `TryLaterError` does not count as one.
+        A decorator for the handler, which takes the event, its `Delivery`, and whatever FastStream
+        can inject. An event is acknowledged when the handler returns, and delivered again when it
+        raises; after the last delivery it moves to the dead letters. `TryLaterError` does not
+        count as one.
     """
-    return broker.subscribe_event(telegram_update, group=group, limits=limits)
+    registrator = broker if router is None else router
+    return registrator.subscribe_event(telegram_update, group=group, limits=limits)

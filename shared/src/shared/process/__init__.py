@@ -15,7 +15,7 @@ from shared.process.backoff import (
     jitter,
     until_it_works,
 )
-from shared.process.exits import ListenError, ProcessError
+from shared.process.exits import ListenError, ProcessError, SetupError
 from shared.process.health import Check, serve_health
 from shared.process.life import run_process, unless_stopped, until_one_ends
 
@@ -25,6 +25,7 @@ __all__ = [
     "ListenError",
     "Outage",
     "ProcessError",
+    "SetupError",
     "check_cancelled",
     "describe",
     "jitter",

@@ -2,6 +2,7 @@
 
 ProcessError              1
 ├── ListenError           69 (EX_UNAVAILABLE)   something else has the address
+├── SetupError            78 (EX_CONFIG)        what the code registers cannot work
 └── ConsumerStoppedError  1                     of `shared.streams`
 
 SettingsError             78 (EX_CONFIG)        of `shared.settings`: no restart will mend it
@@ -26,4 +27,11 @@ class ListenError(ProcessError):
     """An address to listen on is taken or not ours."""
 
     exit_code = os.EX_UNAVAILABLE
+    event = "cannot start"
+
+
+class SetupError(ProcessError):
+    """What the code registers cannot work; no restart will mend it."""
+
+    exit_code = os.EX_CONFIG
     event = "cannot start"

@@ -10,8 +10,10 @@ import structlog
 from pydantic import BaseModel
 
 from shared.logs import configure_logging, hide_secrets
+from shared.metrics import name_process
 from shared.process.exits import ProcessError
 from shared.settings import SettingsError, exit_with, load_settings
+from shared.tracing.life import load_trace_settings, tracing
 
 log = structlog.get_logger(__name__)
 
@@ -40,8 +42,10 @@ def run_process(
         settings = load_settings(model)
         hide_secrets(settings)
         level, format_ = (getattr(settings, name, None) for name in ("log_level", "log_format"))
+        name_process(service)
         configure_logging(service, level=level or "INFO", format=format_ or "json")
-        asyncio.run(_until_signalled(work, settings))
+        with tracing(service, load_trace_settings()):
+            asyncio.run(_until_signalled(work, settings))
     except SettingsError as error:
         exit_with(error, service)
     except ProcessError as error:

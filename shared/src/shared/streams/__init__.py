@@ -4,9 +4,10 @@ What the generated code in `shared.generated.events` calls; services import from
 """
 
 from shared.streams.broker import StreamBroker
-from shared.streams.consume.consumer import Consumer, ConsumerState
-from shared.streams.consume.hand import Delivery, Handler
+from shared.streams.consume.delivery import Delivery, Handler
 from shared.streams.consume.limits import Limits
+from shared.streams.consume.state import ConsumerState
+from shared.streams.consume.subscriber import EventSubscriber
 from shared.streams.errors import (
     ConsumerStoppedError,
     EventRefusedError,
@@ -17,15 +18,20 @@ from shared.streams.errors import (
 )
 from shared.streams.event.envelope import EventStream, MalformedError, decode
 from shared.streams.lease import Lease
+from shared.streams.publish.endpoint import EventPublisher
+from shared.streams.publish.observing import publishing
 from shared.streams.publish.outcomes import Publication
+from shared.streams.registrator import EventRouter
 
 __all__ = [
-    "Consumer",
     "ConsumerState",
     "ConsumerStoppedError",
     "Delivery",
+    "EventPublisher",
     "EventRefusedError",
+    "EventRouter",
     "EventStream",
+    "EventSubscriber",
     "Handler",
     "Lease",
     "Limits",
@@ -37,4 +43,5 @@ __all__ = [
     "TooLateError",
     "TryLaterError",
     "decode",
+    "publishing",
 ]

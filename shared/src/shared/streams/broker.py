@@ -1,65 +1,29 @@
 """The broker of a process: typed, idempotent publishing and consuming over FastStream."""
 
 import asyncio
-import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from itertools import pairwise
+from typing import Any, TypeVar
 
-from faststream.redis import RedisBroker
-from faststream.redis.publisher.producer import RedisFastProducer
-from faststream.redis.response import DestinationType, RedisPublishCommand
 from pydantic import BaseModel
-from pydantic_core import to_json
-from redis.asyncio.connection import parse_url
-from redis.exceptions import OutOfMemoryError
 
-from shared.keys import (
-    buried_of,
-    dead_letters_of,
-    previous_dead_letters_of,
-    probe_of,
-    replayed_of,
-)
-from shared.process import Backoff
-from shared.streams.consume.consumer import Consumer
-from shared.streams.consume.hand import Handler
-from shared.streams.consume.limits import Limits
+from shared.process import SetupError
+from shared.streams.connected import ConnectedBroker
+from shared.streams.consume.state import until_one_ends
+from shared.streams.consume.subscriber import STOP_GRACE, EventSubscriber
 from shared.streams.consume.turns import Turns
-from shared.streams.errors import ConsumerStoppedError, EventRefusedError, NotConnectedError
-from shared.streams.event.envelope import (
-    MAX_ID_LENGTH,
-    CloudEventsFormat,
-    EventStream,
-    MalformedError,
-    encode,
-    is_attribute,
-)
-from shared.streams.lease import Lease
-from shared.streams.publish.bulk import publish_all, raw_of
+from shared.streams.errors import ConsumerStoppedError, EventRefusedError
+from shared.streams.event.envelope import EventStream
+from shared.streams.measuring import measure_streams
+from shared.streams.publish.endpoint import EventPublisher
 from shared.streams.publish.outcomes import Publication
-from shared.streams.publish.publisher import Publisher
-from shared.streams.retry import UNKNOWN, RedisOutage
-from shared.streams.server.connection import ConnectionState
-from shared.streams.server.memory import Memory, memory_of
-from shared.streams.server.scripts import load_script
-from shared.streams.tidying import Tidier
-
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
+from shared.streams.registrator import EventRegistrator
 
 M = TypeVar("M", bound=BaseModel)
 
-PROBE_LIFETIME = 60
-"""Seconds that the key of a write probe lives."""
-PROBE_TIMEOUT = 2.0
-"""Seconds within which a healthy server takes a write."""
-STOP_GRACE = 8.0
-"""Seconds that running handlers get to finish; less than the stack's shortest grace period."""
 
-
-class StreamBroker(RedisBroker):
+class StreamBroker(EventRegistrator, ConnectedBroker):
     """A FastStream broker whose stream publishes are idempotent and whose address comes late.
 
     It opens nothing when it is made, so a module may hold one. `connect(url)` names the server
@@ -68,142 +32,30 @@ class StreamBroker(RedisBroker):
     """
 
     def __init__(self) -> None:
-        self.source = "/herald"
-        self._publisher: Publisher | None = None
-        self._tidier: Tidier | None = None
-        self._consumers: list[Consumer[Any]] = []
-        self._running: list[asyncio.Task[None]] = []
-        self._probing = RedisOutage("probe")
-        super().__init__(message_format=CloudEventsFormat)
-
-    def _make_connection_state(
-        self, connection_options: dict[str, Any], kwargs: dict[str, Any]
-    ) -> ConnectionState:
-        """Hook of FastStream: what opens the connections."""
-        del kwargs
-        self._state = ConnectionState(connection_options)
-        return self._state
-
-    def _make_producer(self, connection_state: Any, kwargs: dict[str, Any]) -> "StreamProducer":
-        """Hook of FastStream: what every publish of the broker goes through."""
-        return StreamProducer(
-            self,
-            connection=connection_state,
-            parser=kwargs.get("parser"),
-            decoder=kwargs.get("decoder"),
-            message_format=self.message_format,
-            serializer=kwargs.get("serializer"),
-        )
-
-    # Connection
-
-    async def connect(self, url: str | None = None, *, source: str | None = None) -> "Redis":
-        """Name the server; nothing is sent before the first command.
-
-        Args:
-            url: a redis:// or rediss:// URL; None keeps the one that was named before.
-            source: the CloudEvents source of what this process publishes, such as `/tg_bot`.
-
-        Raises:
-            ValueError: the URL is none that redis-py knows, or the source cannot be one.
-        """
-        if source is not None and not (is_attribute(source) and len(source) <= MAX_ID_LENGTH):
-            raise ValueError(f"no CloudEvents source: {source!r}")
-        self.source = source or self.source
-        if url is not None and self._connection is None:
-            self._state.options = dict(parse_url(url))
-        client: Redis = await super().connect()
-        self._tidier = self._tidier or Tidier(client)
-        self._publisher = self._publisher or Publisher(client, self._tidier.make_room)
-        return client
+        self.turns = Turns()
+        super().__init__()
+        measure_streams(lambda: self.consumers, self.memory, self.backup_time)
 
     async def stop(self, *error: Any) -> None:
-        """Stop the consumers, then the publisher, then the connection."""
+        """Stop the consumers, then the publisher, then the connection.
+
+        Raises:
+            ConsumerStoppedError: a consumer had ended by itself; FastStream's own applications
+                call this last, and would end as if all were well.
+        """
+        ended = [str(consumer.group) for consumer in self.consumers if consumer.ended_by_itself]
         await self.stop_consumers()
-        if self._tidier is not None:
-            await self._tidier.close()
-            self._tidier = None
-        if self._publisher is not None:
-            await self._publisher.close()
-            self._publisher = None
+        if self._outlet is not None:
+            await self._outlet.close()
+            self._outlet = None
         await super().stop(*error)
+        if ended:
+            raise ConsumerStoppedError(f"the consumer of {', '.join(ended)} ended by itself")
 
     async def close(self) -> None:
         """Drain and disconnect; the broker can be connected again."""
-        await self.stop()
-
-    async def probe(self, stream: EventStream[Any], outage: RedisOutage | None = None) -> bool:
-        """Whether the server takes a write beside this stream, and will take more of them.
-
-        One that is nearly full takes this small one and refuses the next batch: it counts as full.
-        """
-        memory = await self._write(stream, outage or self._probing)
-        return memory is not None and not memory.full
-
-    async def memory(self) -> Memory | None:
-        """Return what the server has used of its memory; None where it does not tell in time."""
-        if self._publisher is None:
-            return None  # not connected yet
-        client = await self.connect()
-        with suppress(*UNKNOWN):
-            async with asyncio.timeout(PROBE_TIMEOUT):
-                return await memory_of(client)
-        return None
-
-    async def wait_until_writable(self, stream: EventStream[Any]) -> None:
-        """Return once the server takes writes; wait with backoff, and say so, until then.
-
-        For a process that publishes to the stream: it keeps the stream tidy from now on. A server
-        that is full is not waited for: it may take long, and whoever publishes is told.
-        """
-        await self.connect()
-        self._publisher_to(stream)
-        outage = RedisOutage("start")
-        for delay in iter(Backoff().next, None):
-            if await self._write(stream, outage) is not None:
-                return
-            await asyncio.sleep(delay)
-
-    async def _write(self, stream: EventStream[Any], outage: RedisOutage) -> Memory | None:
-        """Write something small, and return the server's memory; None where it does not answer."""
-        client = await self.connect()
-        try:
-            async with asyncio.timeout(PROBE_TIMEOUT):
-                with suppress(OutOfMemoryError):
-                    await client.set(probe_of(stream.name), "1", ex=PROBE_LIFETIME)
-                memory = await memory_of(client)
-        except UNKNOWN as error:
-            outage.failed(error)
-            return None
-        if memory.full:
-            outage.failed(OutOfMemoryError(f"{memory.share:.0%} of its memory are used"))
-        else:
-            outage.worked()
-        return memory
-
-    async def oldest(self, stream: EventStream[Any]) -> datetime | None:
-        """Return since when there are entries that can be delivered still; None for none.
-
-        Those of the stream, and of its dead letters, which can be replayed. What was replayed
-        counts from its first entry on: another group may have handled it at that time.
-
-        Raises:
-            redis.exceptions.RedisError, OSError, TimeoutError: there was no answer.
-        """
-        client, name = await self.connect(), stream.name
-        keys = [
-            *(name, dead_letters_of(name), previous_dead_letters_of(name)),
-            *(replayed_of(name), buried_of(name)),
-        ]
-        script = client.register_script(load_script("oldest"))
-        milliseconds: bytes | None = await script(keys)
-        if milliseconds is None:
-            return None
-        return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
-
-    async def lease(self, stream: EventStream[Any], name: str) -> Lease:
-        """Return a contender for a lease that is kept beside a stream; it does not ask yet."""
-        return Lease(await self.connect(), stream.name, name)
+        with suppress(ConsumerStoppedError):  # `consumers_stopped` has told
+            await self.stop()
 
     # Publishing
 
@@ -226,15 +78,11 @@ class StreamBroker(RedisBroker):
             TooLateError: there was none for a day; whether the event was published by an earlier
                 call is not known, and this one has not.
         """
-        event_id = event_id or str(uuid.uuid4())
-        publisher = self._publisher_to(stream)
-        try:
-            payload = encode(event, event_id=event_id, kind=stream.name, source=self.source)
-        except MalformedError as error:
-            return await publisher.refuse(
-                stream.name, self.source, event_id, raw_of(event), str(error)
-            )
-        return await publisher.publish(stream.name, self.source, event_id, payload)
+        config = self.config.broker_config
+        if config.producer is self._ours and not config.broker_middlewares:
+            return await self.outlet.publish(stream, event, event_id)
+        publisher = EventPublisher(stream, config)
+        return await publisher.publish(event, event_id=event_id)
 
     async def publish_events(
         self, stream: EventStream[M], events: Iterable[tuple[str | None, M]]
@@ -256,7 +104,7 @@ class StreamBroker(RedisBroker):
             NotConnectedError: the broker is not connected, or was closed before an answer;
                 some of the events may have been appended.
         """
-        return await publish_all(self._publisher_to(stream), stream, self.source, events)
+        return await self.outlet.publish_all(stream, events)
 
     async def refuse_event(
         self, stream: EventStream[M], content: Any, *, event_id: str, reason: str
@@ -276,66 +124,34 @@ class StreamBroker(RedisBroker):
         Raises:
             EventRefusedError: otherwise, once the refusal is durable.
         """
-        raw = self._kept(stream, content, event_id)
-        return await self._publisher_to(stream).refuse(
-            stream.name, self.source, event_id, raw, reason
-        )
-
-    def _kept(self, stream: EventStream[M], content: Any, event_id: str) -> bytes:
-        """Return what a dead letter keeps of something; Python's own form where JSON has none."""
-        try:
-            if isinstance(content, stream.model):
-                return encode(content, event_id=event_id, kind=stream.name, source=self.source)
-            return to_json(content, fallback=repr, inf_nan_mode="null")
-        except ValueError:
-            return raw_of(content)
-
-    @property
-    def publisher_of_events(self) -> Publisher:
-        """Return the idempotent publisher of the connection."""
-        if self._publisher is None:
-            raise NotConnectedError("the broker is not connected; call connect(url) first")
-        return self._publisher
-
-    def _publisher_to(self, stream: EventStream[Any]) -> Publisher:
-        """Return the publisher; who publishes to a stream keeps it tidy as well."""
-        publisher = self.publisher_of_events
-        if self._tidier is not None:
-            self._tidier.keep(stream.name, stream.retention)
-        return publisher
+        return await self.outlet.refuse(stream, content, event_id, reason)
 
     # Consuming
 
-    def subscribe_event(
-        self, stream: EventStream[M], *, group: str, limits: Limits | None = None
-    ) -> Callable[[Handler[M]], Handler[M]]:
-        """Return a decorator: the coroutine below it handles the stream's events for a group.
-
-        The handler is called at least once for every event. When it returns, the entry is
-        acknowledged; when it raises, it is called again, and after `limits.deliveries` failures
-        the entry moves to the dead letters. `TryLaterError` does not count as a failure.
-        """
-
-        def register(handler: Handler[M]) -> Handler[M]:
-            self._consumers.append(Consumer(stream, group, handler, limits))
-            return handler
-
-        return register
-
     @property
-    def consumers(self) -> tuple[Consumer[Any], ...]:
-        """Return every consumer that was registered with `subscribe_event`."""
-        return tuple(self._consumers)
+    def consumers(self) -> list[EventSubscriber[Any]]:
+        """Return every consumer of the broker and its routers, by stream and group."""
+        consumers = [each for each in self.subscribers if isinstance(each, EventSubscriber)]
+        return sorted(consumers, key=lambda consumer: (consumer.stream.name, consumer.group))
 
     async def start_consumers(self) -> None:
-        """Start every registered consumer; each waits for Redis by itself."""
-        client, turns = await self.connect(), Turns()
-        self._running = [consumer.start(client, turns) for consumer in self._consumers]
+        """Start every consumer; each waits for Redis by itself.
+
+        Raises:
+            SetupError: two handlers subscribe to one stream in one group, where each of them would
+                get a part of the events.
+        """
+        for first, second in pairwise(self.consumers):
+            if (first.stream.name, first.group) == (second.stream.name, second.group):
+                raise SetupError(
+                    f"two handlers subscribe to {first.stream.name} in the group {first.group}: "
+                    "each event would reach only one of them; give each a group of its own"
+                )
+        await self.start()
 
     async def stop_consumers(self, grace: float = STOP_GRACE) -> None:
         """Let running handlers finish for `grace` seconds and hand the rest to other members."""
-        await asyncio.gather(*(consumer.stop(grace) for consumer in self._consumers))
-        self._running = []
+        await asyncio.gather(*(consumer.stop(grace) for consumer in self.consumers))
 
     async def consumers_stopped(self) -> None:
         """Wait until a consumer ends by itself.
@@ -343,38 +159,5 @@ class StreamBroker(RedisBroker):
         Raises:
             ConsumerStoppedError: one has; the process should end with an error.
         """
-        if not self._running:
-            await asyncio.Event().wait()
-        done, _ = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            with suppress(asyncio.CancelledError):
-                task.result()
-        raise ConsumerStoppedError(f"{', '.join(task.get_name() for task in done)} ended by itself")
-
-
-class StreamProducer(RedisFastProducer):
-    """FastStream's producer with one difference: what goes to a stream goes there idempotently."""
-
-    __slots__ = ("_broker",)
-
-    def __init__(self, broker: StreamBroker, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._broker = broker
-
-    async def publish(self, cmd: RedisPublishCommand) -> int | bytes:
-        """Publish; the message's correlation id, or its header `id`, is the event id."""
-        if cmd.destination_type is not DestinationType.Stream:
-            return await super().publish(cmd)
-        event_id = str(cmd.headers.get("id") or cmd.correlation_id)
-        headers = {"source": self._broker.source, "type": cmd.destination, **cmd.headers}
-        payload = await cmd.message_format.encode(
-            message=cmd.body,
-            reply_to=cmd.reply_to,
-            headers={**headers, "id": event_id},
-            correlation_id=event_id,
-            serializer=self.serializer,
-            codec=self.codec,
-        )
-        events = self._broker.publisher_of_events
-        published = await events.publish(cmd.destination, str(headers["source"]), event_id, payload)
-        return published.entry_id.encode()
+        tasks = (consumer.task for consumer in self.consumers)
+        await until_one_ends([task for task in tasks if task is not None])

@@ -2,9 +2,10 @@
 
 The holder renews it well before it ends, and counts its own time from before it asked, so that it
 stops before anybody else can begin. A holder that is killed is followed within the lease's length,
-one that gives it back within a quarter of a second. The term grows with every change of
-holder. It is no fence: nothing that is written is held against it. What a late holder still writes
-is told by its event id, or refused for its age.
+one that gives it back within a quarter of a second. The term grows with every change of holder,
+except where the primary of a Redis with copies changes: two have held a lease in one term. It is no
+fence: nothing that is written is held against it. What a late holder still writes is told by its
+event id, or refused for its age.
 """
 
 import asyncio
@@ -16,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from shared.keys import lease_of
+from shared.keys import lease_of, touch_of
 from shared.process import check_cancelled
 from shared.streams.retry import UNKNOWN, RedisOutage
+from shared.streams.server.primary import has_copies
+from shared.streams.server.replicated import ReplicatedLine, script_call
 from shared.streams.server.scripts import load_script
 
 if TYPE_CHECKING:
@@ -43,9 +46,11 @@ class Lease:
         self.owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self.term = 0
         key = lease_of(stream, name)
-        take, release = load_script("lease"), load_script("release")
-        self._take: Callable[..., Awaitable[Any]] = client.register_script(take)
+        self._take = client.register_script(load_script("lease"))
+        release = load_script("release")
         self._release: Callable[..., Awaitable[Any]] = client.register_script(release)
+        self._line = ReplicatedLine(client, LENGTH) if has_copies(client) else None
+        self._touch = touch_of(stream)
         self._keys = [key, f"{key}:token"]  # named so by releases that run beside this one
         self._until = 0.0
         self._held = asyncio.Event()
@@ -84,6 +89,8 @@ class Lease:
                     await self._release(self._keys[:1], [self.owner])
             except UNKNOWN:
                 log.warning("lease not given back; it ends by itself", seconds=LENGTH)
+        if self._line is not None:
+            await self._line.close()
         self._drop()
 
     async def _contend(self) -> None:
@@ -94,7 +101,7 @@ class Lease:
             patience = max(0.05, self._until - asked) if self.held else LENGTH
             try:
                 async with asyncio.timeout(patience):
-                    term = int(await self._take(self._keys, [self.owner, int(LENGTH * 1000)]))
+                    term = await self._ask()
             except UNKNOWN as error:
                 self._outage.failed(error, asked)
             else:
@@ -103,6 +110,17 @@ class Lease:
             if not self.held:
                 self._drop()
             await asyncio.sleep(self._pause(asked))
+
+    async def _ask(self) -> int:
+        """Return the term in which this process holds the lease, or 0.
+
+        With copies a replica has it as well: a holder that was cut off with its server loses it.
+        """
+        args = (self.owner, int(LENGTH * 1000))
+        if self._line is None:
+            return int(await self._take(self._keys, args))
+        call = script_call(self._take, self._keys, args, self._touch)
+        return int(await self._line.call(call, keep=False))
 
     def _answered(self, asked: float, term: int) -> None:
         """Take note of what Redis said."""

@@ -86,12 +86,12 @@ class Tidier:
 
     async def _run(self) -> None:
         while True:
-            check_cancelled()
             self._new.clear()
             try:
                 await self._round()
             except UNKNOWN as error:
                 log.debug("tidying put off", reason=describe(error))
+            check_cancelled()  # before the wait: who closes would wait for its end
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._new.wait(), LOOK_EVERY * jitter())
 

@@ -8,6 +8,7 @@ handlers and holds open what they need:
 
 from shared.telegram.application import build_application, run_bot
 from shared.telegram.context import Bot, Context
+from shared.telegram.notices import Languages, Notices
 from shared.telegram.settings import BotSettings
 from shared.telegram.updates.commands import SHOWS_COMMAND, WANTS_ANSWER, ShownCommand, shown_text
 
@@ -17,6 +18,8 @@ __all__ = [
     "Bot",
     "BotSettings",
     "Context",
+    "Languages",
+    "Notices",
     "ShownCommand",
     "build_application",
     "run_bot",

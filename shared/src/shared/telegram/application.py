@@ -12,6 +12,7 @@ from telegram.ext import ApplicationBuilder, ContextTypes
 from telegram.request import BaseRequest
 
 from shared.generated.events import broker
+from shared.metrics import catalogue, measure_at_scrape
 from shared.process import (
     Backoff,
     Outage,
@@ -26,11 +27,19 @@ from shared.telegram.api.answers import check_identity
 from shared.telegram.api.request import AiohttpRequest, seconds_asked
 from shared.telegram.broker import close_broker, connect_broker, polling_lease, redis_health
 from shared.telegram.context import Bot, Context
-from shared.telegram.replies.outbox import Limits, Outbox
+from shared.telegram.dialogs.steps import Dialogs, Persistence
+from shared.telegram.replies.limits import Limits
+from shared.telegram.replies.outbox import Outbox
+from shared.telegram.replies.turns import Turns
 from shared.telegram.settings import BotSettings
 from shared.telegram.updates.dispatch import handle_replayed_updates
 from shared.telegram.updates.flood import Flood, Quota
-from shared.telegram.updates.polling import Poller, PollState
+from shared.telegram.updates.lanes import Lanes
+from shared.telegram.updates.moments import Moments
+from shared.telegram.updates.polling import Poller
+from shared.telegram.updates.receiving import Receiver
+from shared.telegram.updates.state import PollState
+from shared.telegram.updates.watch import Watch
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +56,11 @@ FIRST_BACKOFF, LAST_BACKOFF = 0.5, 30.0
 
 
 def run_bot(
-    service: str, model: type[S], assemble: Assemble[S], *, commands: Sequence[BotCommand] = ()
+    service: str,
+    model: type[S],
+    assemble: Assemble[S],
+    *,
+    commands: Sequence[BotCommand] = (),
 ) -> int:
     """Run a bot as a process until SIGTERM or SIGINT; return its exit code.
 
@@ -70,7 +83,9 @@ def run_bot(
 
 
 def build_application(
-    service: str, settings: BotSettings, polling: BaseRequest | None = None
+    service: str,
+    settings: BotSettings,
+    polling: BaseRequest | None = None,
 ) -> Bot[Any]:
     """Return an application without handlers; it has connected to nothing yet.
 
@@ -79,6 +94,7 @@ def build_application(
         settings: the bot's variables.
         polling: what getUpdates goes through; it is opened and closed with the application.
     """
+    turns = Turns()
     builder = (
         ApplicationBuilder()
         .application_class(Bot)
@@ -87,6 +103,8 @@ def build_application(
         .base_file_url(f"{settings.telegram_api_url}/file/bot")
         .request(AiohttpRequest(REPLY_CONNECTIONS))
         .get_updates_request(polling or AiohttpRequest(1))
+        .rate_limiter(turns)
+        .persistence(Persistence())
         .context_types(ContextTypes(context=Context))
         .updater(None)
         .job_queue(None)
@@ -94,8 +112,14 @@ def build_application(
     application: Bot[Any] = builder.build()  # type: ignore[assignment]  # the class that was named
     application.name = service
     application.outbox = Outbox(application.bot, Limits(overall=settings.replies_per_second))
+    turns.outbox = application.outbox
     quota = Quota(settings.messages_per_minute, settings.bytes_per_day)
-    application.flood = Flood(quota, application.outbox)
+    application.notices = {}
+    application.dialogs = Dialogs(application)
+    application.flood = Flood(quota, application.outbox, application.notices_for)
+    application.lanes = Lanes()
+    application.moments = Moments(str(application.bot.token).partition(":")[0])
+    application.watch = Watch(settings.handler_timeout)
     return application
 
 
@@ -109,12 +133,14 @@ async def run(
     """Run a bot until it is to stop.
 
     Raises:
-        SettingsError: the health port cannot be used, or Telegram does not know the token.
+        SettingsError: a port cannot be used, or Telegram does not know the token.
         ConsumerStoppedError: the consumer of replayed updates has ended by itself.
     """
     polling = AiohttpRequest(1)
     application = build_application(service, settings, polling)
-    state = PollState()
+    state, moments = PollState(), application.moments.of
+    measure_at_scrape("polling", state.measure, catalogue.POLL_AGE, catalogue.POLLS)
+    measure_at_scrape("replies", application.outbox.measure, catalogue.REPLIES_WAITING)
 
     async def check() -> tuple[bool, dict[str, Any]]:
         writes, redis = await redis_health()
@@ -122,7 +148,7 @@ async def run(
 
     try:
         async with (
-            serve_health(settings.health_port, check, host=settings.health_host),
+            serve_health(settings.health_port, check, host=settings.health_host, moments=moments),
             assemble(application, settings),
         ):
             try:
@@ -130,10 +156,12 @@ async def run(
                     log.info("bot started", username=application.bot.username)
                     state.ready = True
                     lease = await polling_lease(application.bot.id)
-                    poller = Poller(application, polling, state, lease)
-                    await until_one_ends(poller.run(stop), broker.consumers_stopped())
+                    parts = (application, polling, state, lease)
+                    source = Receiver(*parts, settings) if settings.webhook_url else Poller(*parts)
+                    await until_one_ends(source.run(stop), broker.consumers_stopped())
             finally:
                 await broker.stop_consumers(REPLAY_GRACE)
+                await application.lanes.close()
     except InvalidToken:
         refused = "TELEGRAM_BOT_TOKEN is wrong: Telegram does not know it; get one from @BotFather"
         raise SettingsError(refused) from None
@@ -146,6 +174,7 @@ async def post_init(
     application: Bot[Any], settings: BotSettings, commands: Sequence[BotCommand]
 ) -> None:
     """Connect the broker, log in to Telegram, publish the command list."""
+    application.dialogs.check()
     await connect_broker(settings.redis_url, application.name)
     await log_in(application)
     await application.start()

@@ -14,8 +14,10 @@ Errors:
 """
 
 import asyncio
+import json
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -236,6 +238,26 @@ class SimClient:
                 f"the bot wrote nothing into chat {chat} after message {after} in {timeout:g} s"
             )
         return answers.message(shown)
+
+    @asynccontextmanager
+    async def events(self) -> AsyncIterator[AsyncIterator[Json]]:
+        """Give what happens from now on in every chat of every bot, as the chat page hears of it.
+
+        It ends when the simulator does.
+        """
+        session = self._session = self._session or aiohttp.ClientSession()
+        timeout = aiohttp.ClientTimeout(total=None, sock_read=TIMEOUT)
+
+        async def heard(content: aiohttp.StreamReader) -> AsyncIterator[Json]:
+            async for line in content:
+                if line.startswith(b"data: "):
+                    yield json.loads(line.removeprefix(b"data: "))
+
+        try:
+            async with session.get(f"{self.base_url}/sim/events", timeout=timeout) as response:
+                yield heard(response.content)
+        except (aiohttp.ClientError, TimeoutError) as problem:
+            raise SimAwayError(f"no events from the simulator at {self.base_url}") from problem
 
     async def overview(self) -> Overview:
         """Return how the simulator and its bots stand."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import OutOfMemoryError, ResponseError
 
 from shared.keys import buried_of, dead_letters_of, marker, replayed_of
+from shared.streams.server.fenced import held_to_primary
 from shared.streams.server.scripts import load_script
 
 if TYPE_CHECKING:
@@ -38,28 +39,39 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class GroupState:
-    """What a group has not read (`lag`, None where Redis cannot tell) and not finished."""
+    """What a group has not read (`lag`, None where Redis cannot tell) and not finished.
+
+    `lag_seconds` is the age of the oldest entry that it has not read; 0 where it has read all.
+    """
 
     lag: int | None
     pending: int
     oldest_pending_seconds: float | None
+    lag_seconds: float | None = None
 
 
 class Group:
     """One member of a consumer group. Every method is one round trip and may raise RedisError."""
 
     def __init__(self, client: "Redis", stream: str, name: str, member: str) -> None:
-        self._client = client
-        self._bury = client.register_script(load_script("dead_letter"))
+        self._server = client
+        self._use(client)
         self.stream = stream
         self.name = name
         self.member = member
 
+    def _use(self, client: "Redis") -> None:
+        self._client = client
+        self._bury = client.register_script(load_script("dead_letter"))
+
     async def create(self) -> None:
         """Make the group at the start of the stream, unless somebody has.
 
-        A full server makes none and does not say whether there is one; reading will.
+        A full server makes none and does not say whether there is one; reading will. With copies
+        every other method is held to the server that is the primary now, and raises
+        PrimaryChangedError where another one has become it: entry ids mean others there.
         """
+        self._use(await held_to_primary(self._server))
         try:
             await self._client.xgroup_create(self.stream, self.name, id="0", mkstream=True)
         except OutOfMemoryError:
@@ -85,18 +97,31 @@ class Group:
 
         It counts no delivery: most of them have done nothing but wait beside one that kills.
         """
+        client = self._client
         ids = [
             id_.decode()
-            for id_ in await self._client.xautoclaim(
+            for id_ in await client.xautoclaim(
                 *(self.stream, self.name, self.member, int(idle * 1000)),
                 start_id="0",
                 count=count,
                 justid=True,
             )
         ]
+        return await self._left(client, ids)
+
+    async def own(self, count: int) -> list[Entry]:
+        """Return up to `count` entries that this member was given and has not finished with."""
+        client = self._client
+        pending: list[Any] = await client.xpending_range(
+            self.stream, self.name, "-", "+", count, consumername=self.member
+        )
+        return await self._left(client, [each["message_id"].decode() for each in pending])
+
+    async def _left(self, client: "Redis", ids: list[str]) -> list[Entry]:
+        """Return those of the entries that are this member's, as they were left behind."""
         if not ids:
             return []
-        async with self._client.pipeline(transaction=False) as pipe:
+        async with client.pipeline(transaction=False) as pipe:
             pipe.xpending_range(
                 self.stream, self.name, ids[0], ids[-1], 10_000, consumername=self.member
             )
@@ -143,16 +168,31 @@ class Group:
 
     async def state(self) -> GroupState:
         """Return how far the group as a whole has come."""
-        groups = await self._client.xinfo_groups(self.stream)
-        mine = next((g for g in groups if g["name"] == self.name.encode()), None)
-        if mine is None:
-            return GroupState(lag=None, pending=0, oldest_pending_seconds=None)
-        lag, pending, oldest = mine["lag"], int(mine["pending"]), None
-        if pending:
-            summary: Any = await self._client.xpending(self.stream, self.name)
-            if first := summary["min"]:
-                oldest = max(0.0, time() - int(first.split(b"-")[0]) / 1000)
-        return GroupState(None if lag is None else int(lag), pending, oldest)
+        return await state_of(self._server, self.stream, self.name.encode())
+
+
+async def state_of(client: "Redis", stream: str, group: bytes) -> GroupState:
+    """Return how far a group of any name has come; whoever may read can make one."""
+    groups = await client.xinfo_groups(stream)
+    mine = next((g for g in groups if g["name"] == group), None)
+    if mine is None:
+        return GroupState(lag=None, pending=0, oldest_pending_seconds=None)
+    lag, pending, oldest = mine["lag"], int(mine["pending"]), None
+    if pending:
+        summary: Any = await client.xpending(stream, group)
+        if first := summary["min"]:
+            oldest = _age_of(first)
+    behind = None if lag is None else 0.0
+    if lag:
+        after = b"(" + mine["last-delivered-id"]
+        unread = await client.xrange(stream, after, count=1)
+        behind = _age_of(unread[0][0]) if unread else 0.0
+    return GroupState(None if lag is None else int(lag), pending, oldest, behind)
+
+
+def _age_of(id_: Any) -> float:
+    """Return how many seconds ago an entry was added."""
+    return max(0.0, time() - int(id_.split(b"-")[0]) / 1000)
 
 
 def _flat(batch: Any) -> Any:

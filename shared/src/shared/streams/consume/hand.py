@@ -6,21 +6,26 @@ being claimed counts nothing.
 
 An entry may kill the process that handles it, and takes down the handlers beside it, which are
 counted as well. So what others have left behind twice is handled alone: nothing else runs
-meanwhile, and the next death is the entry's own. Those with the fewest deliveries go first.
+until its outcome is written, and the next death is the entry's own. Those with the fewest
+deliveries go first.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from operator import attrgetter
 from typing import Generic, TypeVar
 
 import structlog
+from faststream.exceptions import AckMessage, RejectMessage, SkipMessage, StopConsume
 from pydantic import BaseModel
 
+from shared.metrics import catalogue
 from shared.process import Backoff, describe
+from shared.streams.consume.calling import measured
+from shared.streams.consume.delivery import DeliveryInfo
 from shared.streams.consume.group import Entry, Group
 from shared.streams.consume.limits import Limits
 from shared.streams.consume.turns import Turns
@@ -34,6 +39,8 @@ from shared.streams.event.envelope import (
     receive,
 )
 from shared.streams.retry import RedisOutage, until_answered
+from shared.streams.server.primary import PrimaryChangedError
+from shared.tracing import processing
 
 log = structlog.get_logger(__name__)
 
@@ -41,23 +48,11 @@ M = TypeVar("M", bound=BaseModel)
 
 TOGETHER = 2
 """Deliveries without an outcome after which an entry is handled alone."""
+HOPELESS = (RejectMessage, MalformedError)
+"""What a handler raises where trying again mends nothing."""
 
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """What a handler is told about the entry that it handles; `attempt` counts from 1.
-
-    An event is identified by its source and id together, as CloudEvents has it.
-    """
-
-    event_id: str
-    stream: str
-    entry_id: str
-    attempt: int
-    source: str
-
-
-Handler = Callable[[M, Delivery], Awaitable[None]]
+Handle = Callable[[Entry, Received[M], DeliveryInfo], Awaitable[None]]
+"""Calls the handler for one attempt; what it raises is what became of it."""
 
 
 class Hand(Generic[M]):
@@ -67,13 +62,13 @@ class Hand(Generic[M]):
         self,
         group: Group,
         stream: EventStream[M],
-        handler: Handler[M],
+        handle: Handle[M],
         limits: Limits,
         turns: Turns,
     ) -> None:
         self._group = group
         self._stream = stream
-        self._handler = handler
+        self._call = handle
         self._limits = limits
         # Where fewer deliveries are allowed, an entry is tried alone once before it is buried.
         self._survivable = max(limits.deliveries, TOGETHER + 1)
@@ -84,6 +79,7 @@ class Hand(Generic[M]):
         self._finished: list[str] = []
         self._acknowledger: asyncio.Task[None] | None = None
         self._writing = RedisOutage("acknowledge")
+        self.stop: Callable[[], None] = lambda: None
 
     def __len__(self) -> int:
         """Return how many entries are in hand."""
@@ -125,11 +121,13 @@ class Hand(Generic[M]):
         await _end(self._tasks.values())
         if self._acknowledger is not None:
             await _end([self._acknowledger])
+        self._finished.clear()
 
     def _let_go(self, id_: str, task: asyncio.Task[None]) -> None:
         self._tasks.pop(id_, None)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("entry dropped from hand", entry=id_, exc_info=task.exception())
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, PrimaryChangedError):
+            log.error("entry dropped from hand", entry=id_, exc_info=error)
 
     async def _see_through(self, entry: Entry) -> None:
         """Handle one entry until it is acknowledged or buried."""
@@ -146,22 +144,20 @@ class Hand(Generic[M]):
         failures = Backoff(self._limits.first_retry, self._limits.last_retry)
         absences = Backoff(self._limits.first_retry, self._limits.last_retry)
         while True:
-            delivery = Delivery(
+            delivery = DeliveryInfo(
                 received.event_id, self._stream.name, entry.id, attempt, received.source
             )
             try:
-                if not await self._handle(entry, received.event, delivery):
+                if not await self._handle(entry, received, delivery):
                     return
             except TryLaterError as error:
                 log.warning("handler cannot work now", entry=entry.id, reason=describe(error))
-                # This was an outcome: whatever ends the process from now on is not its doing.
                 entry = replace(entry, deliveries=attempt - 1, claimed=True)
-                again = partial(self._group.redeliver, entry.id, entry.deliveries)
-                if not await until_answered(again, self._writing):
-                    return
                 await asyncio.sleep(absences.next())
+            except PrimaryChangedError:
+                raise  # the entry's id means another one now
             except Exception as error:  # noqa: BLE001 — whatever a handler raises is its failure
-                if attempt >= self._limits.deliveries:
+                if attempt >= self._limits.deliveries or isinstance(error, HOPELESS):
                     await self._bury(entry, received, describe(error), attempt)
                     return
                 log.warning(
@@ -173,24 +169,48 @@ class Hand(Generic[M]):
                 self._acknowledge(entry.id)
                 return
 
-    async def _handle(self, entry: Entry, event: M, delivery: Delivery) -> bool:
-        """Call the handler in its turn; False where the entry is finished with already."""
+    async def _handle(self, entry: Entry, received: Received[M], delivery: DeliveryInfo) -> bool:
+        """Call the handler in its turn; False where the entry is not to be acknowledged now."""
         self._handling += 1
         try:
             async with self._turn(entry):
                 if entry.claimed or delivery.attempt > 1:
-                    again = partial(self._group.redeliver, entry.id, delivery.attempt)
-                    if not await until_answered(again, self._writing):
+                    catalogue.RETRIES.add(self._stream.name, self._group.name)
+                    if not await self._count(entry, delivery.attempt):
                         return False
-                await self._handler(event, delivery)
-                return True
+                traced = processing(
+                    *(self._stream.name, self._group.name, delivery.event_id, delivery.attempt),
+                    entry.fields[FIELD_BYTES],
+                )
+                try:
+                    with traced, measured(self._stream.name), suppress(AckMessage, SkipMessage):
+                        await self._call(entry, received, delivery)
+                except TryLaterError:
+                    # This was an outcome: what ends the process from now on is not its doing.
+                    if await self._count(entry, delivery.attempt - 1):
+                        raise
+                    return False
+                if not _is_suspect(entry):
+                    return True
+                finished = partial(self._group.acknowledge, [entry.id])
+                await until_answered(finished, self._writing)
+                return False
+        except StopConsume:
+            log.warning("a handler ends its consumer", entry=entry.id)
+            self.stop()
+            return False
         finally:
             self._handling -= 1
+
+    async def _count(self, entry: Entry, deliveries: int) -> bool:
+        """Write down how many deliveries had no outcome; False where it is finished with."""
+        again = partial(self._group.redeliver, entry.id, deliveries)
+        return await until_answered(again, self._writing)
 
     @asynccontextmanager
     async def _turn(self, entry: Entry) -> AsyncIterator[None]:
         """Wait for a slot, or for all of them where the entry may be one that kills."""
-        if entry.claimed and entry.deliveries >= TOGETHER:
+        if _is_suspect(entry):
             async with self._turns.alone():
                 yield
         else:
@@ -214,6 +234,7 @@ class Hand(Generic[M]):
         is_event = isinstance(event, Received)
         bury = partial(self._group.bury, entry.id, letter, is_event=is_event)
         if await until_answered(bury, self._writing):
+            catalogue.BURIED.add(self._stream.name, self._group.name)
             log.error("entry moved to dead letters", entry=entry.id, reason=reason)
 
     def _acknowledge(self, id_: str) -> None:
@@ -226,7 +247,13 @@ class Hand(Generic[M]):
         while self._finished:
             await asyncio.sleep(0)
             ids, self._finished = self._finished, []
-            await until_answered(partial(self._group.acknowledge, ids), self._writing)
+            with suppress(PrimaryChangedError):  # nothing of this primary's is in hand any more
+                await until_answered(partial(self._group.acknowledge, ids), self._writing)
+
+
+def _is_suspect(entry: Entry) -> bool:
+    """Whether the entry may be one that kills: it is handled alone."""
+    return entry.claimed and entry.deliveries >= TOGETHER
 
 
 async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:

@@ -10,19 +10,14 @@ that FastStream reads.
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from faststream.redis.message import DATA_KEY
-from faststream.redis.parser import MessageFormat
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from shared.keys import dead_letters_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from faststream._internal.basic_types import SendableMessage
+from shared.tracing import carrier, is_tracing
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -116,7 +111,7 @@ class Received(Generic[M]):
 
 
 def encode(event: BaseModel, *, event_id: str, kind: str, source: str) -> bytes:
-    """Return the entry's field value for an event, in UTF-8.
+    """Return the entry's field value for an event, in UTF-8; it carries the trace it is made in.
 
     Raises:
         MalformedError: the event holds what JSON cannot, such as a lone surrogate.
@@ -130,11 +125,19 @@ def encode(event: BaseModel, *, event_id: str, kind: str, source: str) -> bytes:
         "datacontenttype": "application/json",
         "data": event,
     }
+    if is_tracing():
+        attributes |= carrier()
+    return written(attributes)
+
+
+def written(attributes: dict[str, Any]) -> bytes:
+    """Return an envelope in UTF-8; raises MalformedError where JSON cannot hold it."""
     try:
         return to_json(attributes)
     except PydanticSerializationError as error:
         reason = f"not representable as JSON: {error}"
-        raise MalformedError(reason, event_id=event_id, source=source) from None
+        identity = {"event_id": attributes["id"], "source": attributes["source"]}
+        raise MalformedError(reason, **identity) from None
 
 
 def decode(stream: EventStream[M], fields: dict[bytes, bytes]) -> tuple[str, M]:
@@ -189,72 +192,3 @@ def _reasons(error: ValidationError) -> str:
     shown = [f"{'.'.join(map(str, f['loc'])) or 'event'}: {f['msg']}" for f in faults[:MAX_REASONS]]
     more = len(faults) - len(shown)
     return "; ".join([*shown, f"and {more} more"] if more else shown)
-
-
-EXTENSION = re.compile(r"(?!data$)[a-z0-9]{1,20}")
-"""How CloudEvents wants attributes to be called; none is called `data`."""
-
-
-class CloudEventsFormat(MessageFormat):
-    """The same envelope as FastStream's message format, so that its subscribers read our streams.
-
-    FastStream's own binary format counts header lengths in characters, which corrupts non-ASCII
-    headers, and cannot be read in redis-cli.
-    """
-
-    __slots__ = ()
-
-    @classmethod
-    async def encode(  # noqa: PLR0913 — the signature is FastStream's
-        cls,
-        *,
-        message: "Sequence[SendableMessage] | SendableMessage",
-        reply_to: str | None,
-        headers: dict[str, Any] | None,
-        correlation_id: str,
-        serializer: Any = None,
-        codec: Any = None,
-    ) -> bytes:
-        """Return the envelope of a message published through FastStream.
-
-        Headers that could be CloudEvents extension attributes, such as `traceparent`, are kept.
-        """
-        given = headers or {}
-        body: Any = message
-        if not isinstance(message, BaseModel):
-            built = await cls.build(
-                message=message,
-                reply_to=reply_to,
-                headers=headers,
-                correlation_id=correlation_id,
-                serializer=serializer,
-                codec=codec,
-            )
-            body = from_json(built.data) if built.data else None
-        return to_json(
-            {
-                **{key: str(value) for key, value in given.items() if EXTENSION.fullmatch(key)},
-                "specversion": "1.0",
-                "id": given.get("id", correlation_id),
-                "source": given.get("source", "/"),
-                "type": given.get("type", type(message).__name__),
-                "time": datetime.now(UTC),
-                "datacontenttype": "application/json",
-                "data": body,
-            }
-        )
-
-    @classmethod
-    def parse(cls, data: bytes) -> tuple[bytes, dict[str, Any]]:
-        """Return the body and the attributes as headers; bare bytes are a body without headers."""
-        try:
-            envelope = from_json(data)
-        except ValueError:
-            return data, {}
-        if not isinstance(envelope, dict) or "specversion" not in envelope:
-            return data, {}
-        body = to_json(envelope.pop("data", None))
-        headers = {key: str(value) for key, value in envelope.items()}
-        headers["content-type"] = headers.pop("datacontenttype", "application/json")
-        headers["correlation_id"] = headers["message_id"] = headers.get("id", "")
-        return body, headers

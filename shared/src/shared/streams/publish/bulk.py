@@ -13,6 +13,7 @@ from shared.streams.errors import EventRefusedError
 from shared.streams.event.envelope import MAX_ENTRY_BYTES, EventStream, MalformedError, encode
 from shared.streams.publish.outcomes import Publication, too_large
 from shared.streams.publish.publisher import MAX_BATCH, Publisher
+from shared.tracing import sending
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -35,7 +36,7 @@ async def publish_all(
         for group in _groups(events):
             if len(sending) == AHEAD:
                 outcomes += await sending.popleft()
-            working = _publish_group(publisher, stream, source, group)
+            working = _publish_traced(publisher, stream, source, group)
             sending.append(asyncio.create_task(working, name="publish group"))
             await asyncio.sleep(0)  # lets the group before this one leave
         while sending:
@@ -51,6 +52,13 @@ def _groups(events: Iterable[tuple[str | None, M]]) -> Iterator[Sequence[tuple[s
     remaining = iter(events)
     while group := list(islice(remaining, MAX_BATCH)):
         yield [(event_id or str(uuid.uuid4()), event) for event_id, event in group]
+
+
+async def _publish_traced(
+    publisher: Publisher, stream: EventStream[M], source: str, group: Sequence[tuple[str, M]]
+) -> list[Outcome]:
+    with sending(stream.name, count=len(group)):
+        return await _publish_group(publisher, stream, source, group)
 
 
 async def _publish_group(

@@ -21,10 +21,13 @@ from shared.streams.errors import NO_ROOM, EventRefusedError, NotConnectedError
 from shared.streams.event.envelope import MAX_ENTRY_BYTES, check_id
 from shared.streams.publish.batches import Waiting, fail, settle
 from shared.streams.publish.calls import Calls, Terms
+from shared.streams.publish.observing import observed
 from shared.streams.publish.outcomes import Outcome, Publication, too_large
+from shared.streams.publish.recording import record_batch, record_refusal
 from shared.streams.publish.room import Room
 from shared.streams.retry import RedisOutage, until_answered
 from shared.streams.server.clock import ServerClock
+from shared.streams.server.replicated import ReplicatedLine
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -60,6 +63,11 @@ class Publisher:
         self._flusher: asyncio.Task[None] | None = None
         self._closed = False
         self._outage = RedisOutage("publish")
+
+    @property
+    def replicated(self) -> ReplicatedLine | None:
+        """Return what makes its calls to a Redis with copies; None where there is one copy."""
+        return self._calls.replicated
 
     async def publish(self, stream: str, source: str, event_id: str, payload: bytes) -> Publication:
         """Append one event to a stream, once, and return where it stands.
@@ -112,6 +120,15 @@ class Publisher:
             EventRefusedError: otherwise, once the refusal is durable.
             TooLateError: as for `publish`; this call has refused nothing.
         """
+        answer = await observed(self._refuse(stream, source, event_id, payload, reason))
+        record_refusal(stream, answer)
+        if isinstance(answer, Publication):
+            return answer
+        raise answer
+
+    async def _refuse(
+        self, stream: str, source: str, event_id: str, payload: bytes, reason: str
+    ) -> Outcome:
         terms = await self._terms(self._waiting(stream, source, ((check_id(event_id), payload),)))
         call = partial(self._calls.refuse, terms, event_id, payload, reason)
         answer = await self._room.ask(call, self._outage)
@@ -119,9 +136,7 @@ class Publisher:
             answer = await self._room.insist(call, self._outage)
         if answer is None:
             answer = await self._give_up(terms, event_id, f"{reason}; {NO_ROOM}")
-        if isinstance(answer, Publication):
-            return answer
-        raise answer
+        return answer
 
     async def close(self) -> None:
         """Stop trying; callers who still wait get `NotConnectedError`."""
@@ -143,7 +158,7 @@ class Publisher:
         if self._flusher is None or self._flusher.done():
             # The task begins after everybody who publishes in this turn has joined the batch.
             self._flusher = asyncio.create_task(self._flush(), name="publish")
-        return await waiting.outcome
+        return await observed(waiting.outcome)
 
     def _waiting(self, stream: str, source: str, events: Sequence[tuple[str, bytes]]) -> Waiting:
         now = self._clock.now()
@@ -183,7 +198,9 @@ class Publisher:
     async def _send(self, waiting: Sequence[Waiting]) -> list[Outcome]:
         """Return the outcomes of a batch's events, in their order: one call where it fits."""
         terms = await self._terms(waiting[0])
-        return await self._append(terms, [event for each in waiting for event in each.events])
+        outcomes = await self._append(terms, [event for each in waiting for event in each.events])
+        record_batch(waiting, outcomes, self._clock.now())
+        return outcomes
 
     async def _terms(self, waiting: Waiting) -> Terms:
         """Return the terms of a call for these events, and for those that may share it."""

@@ -3,24 +3,31 @@
 Except one kind: what `shared.streams.server.denial` is about ends the process.
 """
 
+import asyncio
 from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import redis
 from faststream.redis.configs import RedisConnectionState
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.connection import AbstractConnection, Connection
+from redis.asyncio.connection import AbstractConnection, Connection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from shared.addresses import SENTINEL_SCHEME, parse_sentinel_url
 from shared.streams.server.denial import denies, end_process
+from shared.streams.server.primary import PRIMARY_TIMEOUT, ToPrimary
+from shared.streams.server.sentinels import Sentinels
 
 if TYPE_CHECKING:
     from redis.asyncio.connection import ConnectionPool
 
 SOCKET_TIMEOUT = 5.0
 """Seconds without a reply after which a command's outcome counts as unknown."""
+TOOL_TIMEOUT = 10.0
+"""The same for a tool that a person waits for."""
 MAX_CONNECTIONS = 16
 
 Packed = bytes | str | Iterable[bytes]
@@ -75,8 +82,25 @@ def ending_when_denied(kind: type[AbstractConnection]) -> type[AbstractConnectio
     return type(kind.__name__, (EndingWhenDenied, kind), {})
 
 
+def options_of(url: str) -> dict[str, Any]:
+    """Return what `connection_pool` takes for a redis://, rediss://, unix:// or redis+sentinel://.
+
+    Raises:
+        ValueError: the address is none of these.
+    """
+    if not url.startswith(SENTINEL_SCHEME):
+        return dict(parse_url(url))
+    address = parse_sentinel_url(url)
+    return {
+        "connection_class": ToPrimary,
+        "sentinels": Sentinels(address.sentinels, address.service),
+        "socket_connect_timeout": PRIMARY_TIMEOUT,
+        **address.login,
+    }
+
+
 def connection_pool(options: dict[str, Any]) -> "ConnectionPool":
-    """Return a pool for a server, given as redis-py's connection options.
+    """Return a pool for a server, given as `options_of` its address.
 
     The client's own retries are off: redis-py repeats a command whose reply was lost, which
     appends the entry twice. The pool waits for a free connection; the plain one raises.
@@ -93,6 +117,19 @@ def connection_pool(options: dict[str, Any]) -> "ConnectionPool":
         max_connections=MAX_CONNECTIONS,
         timeout=None,
     )
+
+
+def short_lived_client(url: str) -> redis.Redis:
+    """Return a client that blocks, for a tool that ends soon: it stays with today's primary.
+
+    Raises:
+        redis.exceptions.ConnectionError: the Sentinels name no primary.
+    """
+    if not url.startswith(SENTINEL_SCHEME):
+        return redis.Redis.from_url(url, socket_timeout=TOOL_TIMEOUT)
+    address = parse_sentinel_url(url)
+    host, port = asyncio.run(Sentinels(address.sentinels, address.service).primary())
+    return redis.Redis(host=host, port=port, socket_timeout=TOOL_TIMEOUT, **address.login)
 
 
 class ConnectionState(RedisConnectionState):

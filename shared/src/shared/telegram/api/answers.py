@@ -19,7 +19,9 @@ LONGEST_PAUSE = 3600
 """Seconds; a longer `retry_after` is not waited for in one piece."""
 LARGEST_UPDATE_ID = 2**31 - 2
 """The one after it has to be a signed 32-bit number too."""
-CLIENT_ERROR, BAD_GATEWAY = 400, 502
+CLIENT_ERROR, SERVER_ERROR, NOT_IMPLEMENTED, BAD_GATEWAY = 400, 500, 501, 502
+KNOWN = frozenset((400, 401, 403, 404, 409, 429))
+"""Client errors that python-telegram-bot knows apart."""
 
 
 class Answer(dict[str, Any]):
@@ -50,10 +52,14 @@ def parse_answer(body: bytes) -> Answer:
 def status_of(status: int, body: bytes) -> int:
     """Return an answer's status; that of an error page which is not the Bot API's is a 502.
 
-    A 401 or 404 of the Bot API means that the token is wrong; one of a proxy means nothing.
+    A 401 or 404 of the Bot API means that the token is wrong; one of a proxy means nothing. What
+    python-telegram-bot would take for a fault that passes, and is none, is a 400: a method that the
+    server does not have (501), a body that is too large (413), and the like.
     """
     if status >= CLIENT_ERROR and not body.lstrip().startswith(b"{"):
         return BAD_GATEWAY
+    if status == NOT_IMPLEMENTED or (CLIENT_ERROR <= status < SERVER_ERROR and status not in KNOWN):
+        return CLIENT_ERROR
     return status
 
 

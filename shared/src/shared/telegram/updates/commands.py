@@ -40,6 +40,8 @@ def shown_command(message: Message) -> str | None:
 class ShownCommand(BaseHandler[Update, Context[Any], None]):
     """Handles new messages that show one command; `context.args` are the words after it."""
 
+    kinds = ("message",)
+
     def __init__(self, command: str, callback: Any) -> None:
         super().__init__(callback)
         self._command = command

@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-LARGEST_ID = 2**52
-"""Chat ids have at most 52 significant bits. Source: core.telegram.org/bots/api#chat."""
 LONGEST_REASON = 500
 HIDDEN = "…"
 
@@ -29,37 +27,6 @@ def where_of(error: Exception) -> str:
     own = [frame for frame in frames if Path(frame.filename).parent == Path(__file__).parent]
     places = [f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in (*frames[-1:], *own[-1:])]
     return " < ".join(dict.fromkeys(places))
-
-
-def chat_of(raw: Any) -> int | None:
-    """Return the chat in which whoever caused an update can be told; None where there is none."""
-    parts = list(_parts(raw))
-    for field in ("chat", "from", "user"):
-        for part in parts:
-            if (chat := _id(part.get(field))) is not None:
-                return chat
-    return None
-
-
-def query_of(raw: Any) -> str | None:
-    """Return the id of the callback query in an update: its button spins until it is answered."""
-    query = raw.get("callback_query") if isinstance(raw, dict) else None
-    number = query.get("id") if isinstance(query, dict) else None
-    return number if isinstance(number, str) else None
-
-
-def _parts(raw: Any) -> Iterator[dict[str, Any]]:
-    """Yield what an update holds, and the message that a callback query holds."""
-    for part in raw.values() if isinstance(raw, dict) else ():
-        if isinstance(part, dict):
-            yield part
-            if isinstance(message := part.get("message"), dict):
-                yield message
-
-
-def _id(holder: Any) -> int | None:
-    number = holder.get("id") if isinstance(holder, dict) else None
-    return number if type(number) is int and 0 < abs(number) < LARGEST_ID else None
 
 
 def _words(raw: Any) -> Iterator[str]:

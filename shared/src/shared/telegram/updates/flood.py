@@ -8,7 +8,7 @@ that were. A bot that is started anew begins with empty buckets.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,9 @@ import structlog
 from aiolimiter import AsyncLimiter
 from pydantic_core import to_json
 
+from shared.telegram.notices import Notices
 from shared.telegram.replies.outbox import Outbox
-from shared.telegram.updates.failures import chat_of
+from shared.telegram.updates.senders import chat_of, sender_of
 
 log = structlog.get_logger(__name__)
 
@@ -28,10 +29,6 @@ MOST_SENDERS = 10_000
 """Senders that are remembered, at about 2 kB each; whoever was quiet longest is forgotten."""
 NOTICE_TIMEOUT = 10.0
 """Seconds that a batch waits, once for each sender who is over the quota, until that was told."""
-TOO_MUCH = (
-    "That is more than I can take from one person. For a while I take nothing more from you; "
-    "whatever I have not answered is not published."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +54,10 @@ class _Sender:
 class Flood:
     """Decides which updates are taken."""
 
-    def __init__(self, quota: Quota, outbox: Outbox) -> None:
+    def __init__(self, quota: Quota, outbox: Outbox, notices: Callable[[Any], Notices]) -> None:
         self._quota = quota
         self._outbox = outbox
+        self._notices = notices
         self._senders: OrderedDict[int, _Sender] = OrderedDict()
 
     async def admits(self, update: dict[str, Any]) -> bool:
@@ -67,8 +65,7 @@ class Flood:
 
         Otherwise its sender has been told once this returns, or could not be.
         """
-        number = sender_of(update)
-        if number is None or self._quota == NO_QUOTA:
+        if self._quota == NO_QUOTA or (number := sender_of(update)) is None:
             return True
         sender, size = self._sender(number), float(size_of(update))
         share = RECOVERED if sender.over else 0.0
@@ -81,13 +78,14 @@ class Flood:
         if not sender.over:
             sender.over = True
             log.warning("sender is over the quota", sender=number)
-            await self._tell(chat_of(update) or number)
+            text = self._notices(update).too_much
+            await self._tell(chat_of(update) or number, text)
         return False
 
-    async def _tell(self, chat: int) -> None:
+    async def _tell(self, chat: int, text: str) -> None:
         try:
             async with asyncio.timeout(NOTICE_TIMEOUT):
-                await self._outbox.tell(chat, TOO_MUCH)
+                await self._outbox.tell(chat, text)
         except TimeoutError:
             log.error("sender over the quota not told", chat=chat)  # noqa: TRY400 — it says it all
 
@@ -101,21 +99,6 @@ class Flood:
                 self._senders.popitem(last=False)
         self._senders.move_to_end(number)
         return sender
-
-
-def sender_of(update: dict[str, Any]) -> int | None:
-    """Return who wrote an update: a person, or the chat in whose name it was written."""
-    return _id_in(update, ("sender_chat", "from", "user", "chat"))
-
-
-def _id_in(update: dict[str, Any], fields: Sequence[str]) -> int | None:
-    """Return the id in the first of these fields; whatever shape an update has, it may be odd."""
-    for content in update.values():
-        for field in fields if isinstance(content, dict) else ():
-            holder = content.get(field)
-            if isinstance(holder, dict) and isinstance(holder.get("id"), int):
-                return int(holder["id"])
-    return None
 
 
 def size_of(update: dict[str, Any]) -> int:

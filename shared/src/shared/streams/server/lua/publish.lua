@@ -20,6 +20,10 @@
 -- The first line puts the whole script under one check: out of memory, a full disk or a replica
 -- refuse it before its first write, never between two of them. What only a known id needs is
 -- defined where one is met, so that the others do not pay for it.
+-- A script that fails is not undone: without the right to mark ids it would append and forget.
+if not redis.acl_check_cmd('SET', KEYS[2], '') then
+  return redis.error_reply('NOPERM this user may not mark ids')
+end
 local call, lifetime, field, source = redis.call, ARGV[1], ARGV[2], ARGV[3]
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -13,6 +13,10 @@
 --
 -- Returns {"refused", reason}; {"duplicate", entry id} where the event was published before: one
 -- event is never both; or {"late", ""}.
+-- A script that fails is not undone, so a right that was taken away is asked for before the first write.
+if not redis.acl_check_cmd('SET', KEYS[2], '') then
+  return redis.error_reply('NOPERM this user may not mark ids')
+end
 local marker = redis.call('GET', KEYS[2])
 local outcome = outcome_of(marker, ARGV[4])
 if not outcome then

@@ -23,6 +23,11 @@
 if #redis.call('XRANGE', KEYS[2], ARGV[6], ARGV[6]) == 0 then
   return {'gone', ''}
 end
+-- A script that fails is not undone: what can fail, because somebody has put another type there, is
+-- called before the first write.
+redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)
+redis.call('ZSCORE', KEYS[4], '')
+redis.call('ZSCORE', KEYS[5], '')
 local marker, failed = redis.call('GET', KEYS[3]), ARGV[5]
 local outcome = outcome_of(marker, ARGV[4])
 if outcome and not is_refusal(outcome) and outcome ~= failed then

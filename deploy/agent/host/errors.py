@@ -1,0 +1,11 @@
+"""What goes wrong on the host, as a finished line."""
+
+import os
+
+
+class AgentError(Exception):
+    """Something that a person can mend; `str` is the finished line, `code` the exit code."""
+
+    def __init__(self, message: str, code: int = os.EX_UNAVAILABLE) -> None:
+        super().__init__(message)
+        self.code = code

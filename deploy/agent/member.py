@@ -1,0 +1,36 @@
+"""What each verb does that only one of three servers has."""
+
+import argparse
+import json
+import os
+
+from deploy.agent.copies import neighbours
+from deploy.agent.copies.copies import Copies, wait_until_whole
+from deploy.agent.host.errors import AgentError
+from deploy.agent.host.layout import Layout
+from deploy.agent.host.release import Release
+
+DIFFERENT = 2
+
+
+def look(_layout: Layout, options: argparse.Namespace) -> int:
+    """Print what this server knows of itself and its way to others, as JSON."""
+    print(json.dumps(neighbours.look(options.own, listed(options.others))))
+    return os.EX_OK
+
+
+def whole(layout: Layout, options: argparse.Namespace) -> int:
+    """Wait until all copies of the stores are there; print what lacks, and exit with 2 for that."""
+    folder = layout.linked("current")
+    copies = Copies.of(Release.load(folder)) if folder else None
+    if copies is None:
+        raise AgentError("no release with copies of the stores runs here", os.EX_UNAVAILABLE)
+    lines = wait_until_whole(copies, options.seconds or 0.0, listed(options.away))
+    for line in lines:
+        print(line)
+    return DIFFERENT if lines else os.EX_OK
+
+
+def listed(text: str) -> list[str]:
+    """Return addresses that a command line names with commas between."""
+    return [address for address in text.split(",") if address]

@@ -1,0 +1,1 @@
+"""One host, from the deployer's side: releases, backups, locks, a bare server made ready."""

@@ -1,0 +1,1 @@
+"""`make new`: turn a clone of Herald into a project of one's own."""

@@ -1,0 +1,1 @@
+"""What Prometheus is told of a stack: whom to ask, what is an alert, what is on the dashboard."""

@@ -1,0 +1,24 @@
+"""An event is identified by its source and its id together."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+SOURCE = "/tg_bot"
+"""What rows get that a release without sources has written, or writes after a rollback."""
+
+
+def upgrade() -> None:
+    with op.batch_alter_table("commands") as batch:
+        batch.add_column(sa.Column("source", sa.Text(), nullable=False, server_default=SOURCE))
+        batch.drop_constraint("uq_commands_event_id", type_="unique")
+        batch.create_unique_constraint("uq_commands_source_event_id", ["source", "event_id"])
+
+
+def downgrade() -> None:
+    with op.batch_alter_table("commands") as batch:
+        batch.drop_constraint("uq_commands_source_event_id", type_="unique")
+        batch.create_unique_constraint("uq_commands_event_id", ["event_id"])
+        batch.drop_column("source")

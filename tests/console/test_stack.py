@@ -1,0 +1,43 @@
+"""The stack as the console is told of it: copies, roles, and what nobody can ask."""
+
+from shared.console.stack import Stack
+from shared.tail.entries import Content
+from tests.conditions import eventually
+from tests.servers import RedisServer
+
+
+async def test_each_copy_of_redis_is_named_with_its_role(redis_server: RedisServer) -> None:
+    """The primary first, each with its address."""
+    with RedisServer() as copy:
+        copy.client().replicaof("127.0.0.1", redis_server.port)
+        assert await eventually(
+            lambda: redis_server.client().info().get("slave0", {}).get("state") == "online"
+        )
+        part = part_of(await Stack(redis_server.url, "", None).look(), "redis")
+        assert part["state"] == "good"
+        assert [it["role"] for it in part["instances"]] == ["primary", "replica"]
+        assert part["instances"][0]["address"] == f"127.0.0.1:{redis_server.port}"
+        assert part["instances"][1]["address"] == f"127.0.0.1:{copy.port}"
+
+
+async def test_a_redis_that_is_away_is_said_to_be(redis_server: RedisServer) -> None:
+    """And so is a database that nobody told of."""
+    redis_server.kill()
+    seen = await Stack(redis_server.url, "", None).look()
+    assert part_of(seen, "redis")["state"] == "bad"
+    assert part_of(seen, "postgres")["state"] == "unknown"
+
+
+async def test_what_answers_otherwise_than_200_is_not_good(redis_server: RedisServer) -> None:
+    """A port that is closed, and one at which something else listens."""
+    closed = "tg_bot=http://127.0.0.1:1/health"
+    other = f"backend=http://127.0.0.1:{redis_server.port}/health"
+    seen = await Stack(redis_server.url, f"{closed} {other}", None).look()
+    assert part_of(seen, "backend")["state"] == "bad"
+    assert part_of(seen, "tg_bot")["instances"][0]["note"] == "has not answered yet"
+
+
+def part_of(seen: Content, name: str) -> Content:
+    """Return a part of what was seen."""
+    (part,) = (part for part in seen["parts"] if part["name"] == name)
+    return dict(part)

@@ -1,0 +1,1 @@
+"""`make demo`, as its user sees it."""

@@ -1,0 +1,1 @@
+"""What becomes of a clone: forks in folders of their own."""

@@ -1,0 +1,130 @@
+"""Three servers with Docker engines of their own on one network, and the clone deployed to them."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from deploy.server import firewall
+from tests.deploy.project import Project
+from tests.deploy.server import ON_DISK, READY, Server, docker
+from tests.deploy.stores import CONTAINER
+from tests.deploy.telegram import reachable_simulator
+from tests.deploy.traffic import Traffic
+
+NAMES = ("one", "two", "three")
+ENVIRONMENT = "env=staging"
+PRIMARY = (
+    f"docker exec $({CONTAINER % 'redis_sentinel'}) "
+    "redis-cli -p 26379 sentinel get-master-addr-by-name redis | head -n 1"
+)
+AGENT = "python3 $(ls /srv/herald/state/agent-*.pyz | head -n 1) --root /srv/herald"
+
+
+class Member(Server):
+    """A test server whose port is known when its power is gone too."""
+
+    @cached_property
+    def port(self) -> int:
+        """Return the port of its sshd on 127.0.0.1."""
+        return super().port
+
+
+@dataclass
+class Three:
+    """Three servers, the clone that is deployed to them, and what is written to their bot.
+
+    Attributes:
+        network: The network of this machine's engine that they share.
+        addresses: Their private addresses, by name.
+    """
+
+    network: str
+    project: Project
+    traffic: Traffic
+    addresses: dict[str, str]
+    stack: ExitStack
+
+    @property
+    def servers(self) -> dict[str, Server]:
+        """Return the servers by name."""
+        return self.project.servers
+
+    def deploy(self, *words: str) -> str:
+        """Deploy to all; return what was said."""
+        return self.project.succeed("deploy", ENVIRONMENT, *words)
+
+    def cut(self, name: str) -> None:
+        """Take a server off the network, and then its power."""
+        docker("network", "disconnect", "--force", self.network, self.servers[name].id)
+        docker("kill", self.servers[name].id)
+
+    def runs(self, name: str) -> bool:
+        """Whether a server has power."""
+        state = docker("inspect", "--format", "{{.State.Running}}", self.servers[name].id)
+        return state.strip() == "true"
+
+    def new_server(self, name: str) -> None:
+        """Take what is left of a server away, and put a bare one with its address in its place."""
+        self.servers[name].__exit__()
+        folder = self.project.folder / f"new-{name}"
+        made = Member(folder, READY, (*ON_DISK, *self.at(self.addresses[name])))
+        self.servers[name] = self.stack.enter_context(made)
+        # Root logs in the first time; swap would be the whole machine's.
+        self.project.own[name] |= {"ssh_user": "deploy", "swap_megabytes": 0}
+
+    def at(self, address: str) -> tuple[str, ...]:
+        """Return what puts a container on the network with an address."""
+        return ("--network", self.network, "--ip", address)
+
+    def close(self, name: str, other: str) -> None:
+        """Have a server let another one in no more."""
+        self.servers[name].sh(f"iptables -I INPUT -s {self.addresses[other]} -j DROP")
+
+    def open(self, name: str, other: str) -> None:
+        """Have a server let another one in again."""
+        self.servers[name].sh(f"iptables -D INPUT -s {self.addresses[other]} -j DROP")
+
+    def primary(self, asked: str) -> str:
+        """Return the server with the Redis that is written to, as a Sentinel names it."""
+        address = self.servers[asked].sh(PRIMARY).strip()
+        return next(name for name, own in self.addresses.items() if own == address)
+
+    def wait_until_whole(self, asked: str, without: str) -> None:
+        """Wait until all copies are there but for those of a server that is gone."""
+        away = self.addresses[without]
+        self.servers[asked].sh(f"{AGENT} whole --seconds 180 --away {away}")
+
+
+@contextmanager
+def three(folder: Path) -> Iterator[Three]:
+    """Make three servers with nothing on them but Docker, and a clone with copies of its stores."""
+    network = f"herald-group-{secrets.token_hex(4)}"
+    prefix = f"10.{200 + secrets.randbelow(50)}.{secrets.randbelow(256)}"
+    docker("network", "create", "--subnet", f"{prefix}.0/24", network)
+    with ExitStack() as stack:
+        stack.callback(docker, "network", "rm", network)
+        telegram = stack.enter_context(reachable_simulator(network=network))
+        project = Project(folder, telegram)
+        addresses = {name: f"{prefix}.{10 + place}" for place, name in enumerate(NAMES)}
+        traffic = Traffic(telegram, Server(folder))
+        made = Three(network, project, traffic, addresses, stack)
+        for name, address in addresses.items():
+            server = Member(folder / name, READY, (*ON_DISK, *made.at(address)))
+            project.servers[name] = stack.enter_context(server)
+            project.own[name] = {"private_address": address}
+            rules = firewall.program((), (22,), address, addresses.values())
+            server.write(firewall.PATH, rules.encode())
+            server.sh(f"chmod 755 {firewall.PATH} && {firewall.PATH} apply")
+        traffic.server = project.servers["one"]
+        text = (project.checkout / "services.yml").read_text()
+        text = text.replace("    persistence: always\n", "")
+        for kind in ("redis", "postgres"):
+            assert text.count(f"    type: {kind}\n") == 1
+            text = text.replace(f"    type: {kind}\n", f"    type: {kind}\n    copies: 3\n")
+        project.write("services.yml", text)
+        project.inventory()
+        project.set_secrets()
+        yield made

@@ -1,0 +1,1 @@
+"""docs/GUIDE.md, done word for word."""

@@ -1,0 +1,1 @@
+"""A service that has a folder."""

@@ -1,0 +1,1 @@
+"""What a process tells a collector of traces."""
