@@ -7,14 +7,14 @@ flush to disk a group, and a single event waits for nobody.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import structlog
-from sqlalchemy import Column, Table, Text, delete, select, tuple_
+from sqlalchemy import Column, Table, Text, delete, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.inbox.columns import Moment, new_metadata, now
@@ -202,8 +202,20 @@ class Inbox(Generic[E]):
             new = [identity for identity in events if identity in added]
             if new:
                 await self._effect(connection, [events[identity] for identity in new])
+            else:
+                await self._write_again(connection, rows[0])
         fresh = [event_id for _, event_id in new]
         log.info("events handled", handler=self._handler, new=fresh, known=len(events) - len(new))
+
+    async def _write_again(self, connection: AsyncConnection, row: Mapping[str, Any]) -> None:
+        """Write a known row as it is: a commit that writes nothing does not wait for a replica.
+
+        The row may be on this server only: its commit's wait was cut short, by a time limit or by
+        a primary that stepped down. https://www.postgresql.org/docs/17/warm-standby.html
+        """
+        inbox = self._table
+        known = [inbox.c[name] == row[name] for name in ("handler", "source", "event_id")]
+        await connection.execute(update(inbox).where(*known).values(handled_at=inbox.c.handled_at))
 
 
 def _key(waiting: _Waiting[E]) -> tuple[str, str]:
