@@ -160,15 +160,26 @@ def save(layout: Layout, options: argparse.Namespace) -> int:
     try:
         with lock.flock(layout, lock.CUT_OVER, wait=options.wait):
             release = running(layout)
-            copies = Copies.of(release)
-            if copies and not copies.saves():
-                print("another server leads, and backs up")
-            else:
+            if saves(Copies.of(release)):
                 backup.backup(layout, release, audit)
+            else:
+                print("another server leads, and backs up")
     except AgentError as error:
         audit.note("failed", reason=f"backup: {error}")
         raise
     return os.EX_OK
+
+
+def saves(copies: Copies | None) -> bool:
+    """Whether this server is the one that backs up.
+
+    Raises:
+        AgentError: Nobody says which one that is.
+    """
+    here = copies.saves() if copies else True
+    if here is None:
+        raise AgentError("nobody says which server leads, so none backs up: make status")
+    return here
 
 
 def would_save(layout: Layout) -> int:
