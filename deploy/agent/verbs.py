@@ -34,7 +34,8 @@ def begin(layout: Layout, options: argparse.Namespace) -> int:
 def begin_restore(layout: Layout, options: argparse.Namespace) -> int:
     """Start a restore that no lost connection stops, and follow it."""
     release = ["--release", options.release] if options.release else []
-    return detach(layout, options, "restore", options.name, *release)
+    hold = ["--hold"] if options.hold else []
+    return detach(layout, options, "restore", options.name, *release, *hold)
 
 
 def detach(layout: Layout, options: argparse.Namespace, *words: str) -> int:
@@ -202,7 +203,15 @@ def put_in_place(layout: Layout, options: argparse.Namespace) -> int:
             release = Release.load(layout.release(options.release))
             restore.seed(layout, release, options.name, audit)
         else:
-            restore.restore(layout, running(layout), options.name, audit)
+            restore.restore(layout, running(layout), options.name, audit, hold=options.hold)
+    return os.EX_OK
+
+
+def aside(layout: Layout, options: argparse.Namespace) -> int:
+    """Stop what writes here while another server's data is replaced."""
+    with lock.flock(layout, lock.CUT_OVER, wait=False):
+        settle.recover_unfinished(layout, options.who)
+        restore.stand_aside(layout, running(layout))
     return os.EX_OK
 
 
