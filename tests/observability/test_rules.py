@@ -12,7 +12,7 @@ from infra.engine.prometheus import ensure_prometheus
 from infra.stack.observability.rules import RUNBOOK, alerts, rule_file
 from infra.stack.observability.scraping import prometheus_file
 from infra.stack.observability.thresholds import Thresholds
-from tests.observability.watched import FOLDER, PLAN, ROOT
+from tests.observability.watched import FOLDER, PLAN, ROOT, SHORT
 
 GROUP = 'stream="command_received", group="backend"'
 BOT = 'job="tg_bot", instance="a"'
@@ -192,6 +192,13 @@ def test_every_alert_has_a_case_that_fires_and_one_that_does_not() -> None:
     """What is not in the table is not held to anything."""
     names = {alert.name for alert in alerts(PLAN, Thresholds())}
     assert {case.alert for case in CASES.values() if case.firing} == names
+
+
+def test_every_alert_is_fired_for_a_real_trouble() -> None:
+    """A rule that nobody has seen fire is one that may never fire."""
+    text = Path(__file__).with_name("test_fired.py").read_text()
+    names = {alert.name for alert in alerts(PLAN, SHORT)}
+    assert [name for name in names if f'hears("{name}"' not in text] == []
 
 
 @pytest.mark.parametrize("name", CASES)
