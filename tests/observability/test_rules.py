@@ -21,19 +21,21 @@ BACKEND = 'job="backend", instance="b"'
 
 @dataclass(frozen=True)
 class Case:
-    """What an alert makes of a series, four samples a minute.
+    """What an alert makes of a series.
 
     Attributes:
         alert: Its name.
         series: Samples by series, as promtool has them; `_` is none.
         quiet: A moment at which it does not fire.
         firing: One at which it does; empty where it never does.
+        every: How far samples are apart; the rules are evaluated as often.
     """
 
     alert: str
     series: dict[str, str]
     quiet: str
     firing: str = ""
+    every: str = "15s"
 
 
 CASES = {
@@ -163,15 +165,17 @@ CASES = {
     ),
     "a backup of more than 26 hours ago": Case(
         "BackupTooOld",
-        {f"herald_backup_timestamp_seconds{{{BOT}}}": "0x6400"},
+        {f"herald_backup_timestamp_seconds{{{BOT}}}": "0x1600"},
         quiet="25h59m",
         firing="26h1m",
+        every="1m",
     ),
     "no backup for 26 hours": Case(
         "NoBackup",
-        {f"herald_redis_memory_used_bytes{{{BOT}}}": "1x6400"},
+        {f"herald_redis_memory_used_bytes{{{BOT}}}": "1x1600"},
         quiet="25h59m",
         firing="26h1m",
+        every="1m",
     ),
 }
 
@@ -218,8 +222,8 @@ def test_an_alert_fires_when_it_should(name: str, tmp_path: Path) -> None:
     series = [{"series": name, "values": values} for name, values in case.series.items()]
     content = {
         "rule_files": [str(FOLDER / "rules.yml")],
-        "evaluation_interval": "15s",
-        "tests": [{"interval": "15s", "input_series": series, "promql_expr_test": moments}],
+        "evaluation_interval": case.every,
+        "tests": [{"interval": case.every, "input_series": series, "promql_expr_test": moments}],
     }
     (tmp_path / "case.yml").write_text(yaml.safe_dump(content))
     promtool("test", "rules", "case.yml", folder=tmp_path)
