@@ -4,8 +4,12 @@ import asyncio
 import json
 
 import pytest
+from redis.asyncio import Redis
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.streams import Delivery, StreamBroker
+from shared.streams.server.connection import connection_pool, options_of
+from shared.streams.server.fenced import held_to_primary
 from tests.conditions import eventually
 from tests.copies import SERVICE, Copies
 from tests.shared.members import FAST
@@ -84,3 +88,20 @@ async def test_what_was_in_hand_is_taken_up_at_once(three: Copies) -> None:
     await eventually(lambda: other.client().xpending("said", "g")["pending"] == 0, 60)
     await broker.close()
     assert SERVICE in three.url
+
+
+async def test_idle_connections_to_the_primary_before_are_not_used_again(three: Copies) -> None:
+    """A server without power closes none of them: each would cost a timeout, or what it is for."""
+    client = Redis(connection_pool=connection_pool(options_of(three.url)))
+    await asyncio.gather(*(client.ping() for _ in range(8)))
+    primary, other, third = three.nodes
+    other.client().replicaof("NO", "ONE")
+    third.client().replicaof(*other.where)
+    name_primary(three, other)
+    primary.freeze()
+    with pytest.raises(RedisTimeoutError):
+        await client.ping()
+    held = await held_to_primary(client)
+    answers = await asyncio.gather(*(held.info("server") for _ in range(8)))
+    assert {answer["tcp_port"] for answer in answers} == {other.port}
+    await client.connection_pool.disconnect()

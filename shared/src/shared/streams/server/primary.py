@@ -30,7 +30,9 @@ class ToPrimary(Connection):
     """A connection to the server that a majority of the Sentinels names when it connects.
 
     One to a server that is the primary no more ends, and the next command connects anew; while it
-    has a `fence`, to the server of that `run_id` only.
+    has a `fence`, to the server of that `run_id` only. Connections share their `sentinels`: where
+    one of them has found another primary, an idle one to the server before is not used again. That
+    may be without power, and would cost a timeout a connection.
     """
 
     def __init__(self, *, sentinels: Sentinels, **options: Any) -> None:
@@ -44,6 +46,17 @@ class ToPrimary(Connection):
         """Return host and port of the server that it is to, or was."""
         return self.host, int(self.port)
 
+    @property
+    def is_stale(self) -> bool:
+        """Whether a later connection went to another server."""
+        return self.is_connected and self.run_id != self.sentinels.run_id
+
+    async def connect(self) -> None:
+        """Connect to the primary, unless this is a connection to it."""
+        if self.is_stale:
+            await self.disconnect(nowait=True)
+        await super().connect()  # type: ignore[no-untyped-call]  # theirs
+
     async def _connect(self) -> None:
         """Ask the Sentinels, then connect; redis-py calls this for every new connection."""
         self.host, self.port = await self.sentinels.primary()
@@ -56,7 +69,7 @@ class ToPrimary(Connection):
             await self.send_command("INFO", "server", check_health=False)
             answer: bytes = await self.read_response(disable_decoding=True)
             lines = dict(line.partition(b":")[::2] for line in answer.splitlines())
-            self.run_id = lines[b"run_id"].decode()
+            self.run_id = self.sentinels.run_id = lines[b"run_id"].decode()
             self.hold()
         except BaseException:
             await self.disconnect(nowait=True)

@@ -132,7 +132,7 @@ class ReplicatedLine:
             self._connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]  # theirs
             self._connection.socket_timeout = None  # ours covers the whole call
         connection = self._connection
-        if not connection.is_connected:
+        if not connection.is_connected or connection.is_stale:
             async with asyncio.timeout(self._timeout):
                 await connection.connect()
         if connection.run_id != self._run_id:

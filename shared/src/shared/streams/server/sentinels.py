@@ -25,17 +25,19 @@ class NoPrimaryError(RedisConnectionError):
     """No majority of the Sentinels names the same primary now; like any outage, it passes."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sentinels:
     """Knows where the primary of a service is.
 
     Attributes:
         hosts: every Sentinel, as host and port; half of them and one more decide.
         service: what they call the primary.
+        run_id: of the primary that was connected to last; empty before the first connection.
     """
 
     hosts: tuple[Address, ...]
     service: str
+    run_id: str = ""
 
     async def primary(self) -> Address:
         """Return host and port of the server that more than half of the Sentinels name.
