@@ -159,7 +159,7 @@ def test_make_help_names_every_option_of_a_target() -> None:
 
 
 def test_an_interrupt_while_events_begins_is_no_traceback() -> None:
-    """Whenever it comes, and that is mostly while the rest of the developer's tools are imported."""
+    """Whenever it comes: mostly while the rest of the tools is imported."""
     program = """
 import runpy, sys
 class Interrupt:
