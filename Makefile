@@ -141,5 +141,5 @@ unlock: ## Let everybody deploy to a server again [host=… dry=1]
 backup: ## Save a server's Redis and PostgreSQL, on the server and here too [host=… to=FOLDER dry=1]
 	@$(DEPLOY) backup $(GIVEN)
 
-restore: ## Put a backup in place of a server's data [host=… from=BACKUP|FOLDER dry=1]
+restore: ## Put a backup in place of the data of a server, or of three [host=… from=BACKUP|FOLDER dry=1]
 	@$(DEPLOY) restore $(GIVEN)

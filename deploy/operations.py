@@ -11,9 +11,9 @@ from functools import partial
 
 from pyinfra.api.operation import operation
 
-from deploy.errors import DeployError, UsageError
+from deploy.errors import DeployError
 from deploy.group import members as group
-from deploy.group import releasing, returning
+from deploy.group import releasing, restoring, returning
 from deploy.host import backups, deploying, heartbeat, provisioning, rolling_back
 from deploy.host.deploying import Prepared
 from deploy.inventory import Host
@@ -115,9 +115,11 @@ def restore(source: str = "") -> Commands:
     """Put a backup in place: one on the host, or a folder here, with a slash in its name."""
 
     def work(link: Link, say: Say, dry: bool) -> Iterator[Act]:  # noqa: FBT001 - a Work
-        if group.is_group(plan()):
-            raise UsageError("three servers share their stores, and no verb restores them yet")
-        return backups.restore(link, who(), source, say, dry=dry)
+        if not group.is_group(plan()):
+            return backups.restore(link, who(), source, say, dry=dry)
+        members = group.members_of(plan())
+        put = partial(restoring.restore, members, project(), source, who(), dry=dry)
+        return put() if members else iter(())
 
     yield from carried_out(work)
 

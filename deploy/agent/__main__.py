@@ -28,13 +28,15 @@ VERBS: dict[str, tuple[Verb, tuple[str, ...]]] = {
     "tag": (verbs.tag, ("name",)),
     "drift": (verbs.differences, ()),
     "backup": (verbs.save, ("--wait", "--dry")),
-    "begin-restore": (verbs.begin_restore, ("name", "--run", "--release")),
-    "restore": (verbs.put_back, ("name", "--run", "--release", "--dry")),
+    "aside": (verbs.aside, ()),
+    "begin-restore": (verbs.begin_restore, ("name", "--run", "--release", "--hold")),
+    "restore": (verbs.put_back, ("name", "--run", "--release", "--hold", "--dry")),
 }
 KINDS: dict[str, dict[str, object]] = {
     "name": {"help": "a release, or a backup"},
     "--run": {"default": "by-hand", "help": "names this run, for following it"},
     "--release": {"default": "", "help": "a release that has not run yet"},
+    "--hold": {"action": "store_true", "help": "start nothing: the other servers come first"},
     "--wait": {"action": "store_true", "help": "wait until no cut-over is under way"},
     "--once": {"action": "store_true", "help": "do not try again where it fails"},
     "--dry": {"action": "store_true", "help": "say what would be done, change nothing"},

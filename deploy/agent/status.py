@@ -9,7 +9,7 @@ from deploy.agent.cutover.journal import Journal
 from deploy.agent.data import backup
 from deploy.agent.host import docker, lock
 from deploy.agent.host.errors import AgentError
-from deploy.agent.host.layout import Json, Layout
+from deploy.agent.host.layout import Json, Layout, read_json
 from deploy.agent.host.release import Release, changed, facts_of
 
 
@@ -39,6 +39,7 @@ def status(layout: Layout, project: str) -> Json:
         "images": docker.images(),
         "lock": lock.describe(held) if held else None,
         "unfinished": unfinished,
+        "restoring": _restoring(layout),
         "busy": lock.busy(layout),
         "free_bytes": free_bytes(layout),
         "time": time.time(),
@@ -71,6 +72,12 @@ def _unfinished(layout: Layout) -> str | None:
     except AgentError as error:
         return str(error)
     return f"{journal.release} at '{journal.step}'" if journal else None
+
+
+def _restoring(layout: Layout) -> Json | None:
+    """Return the backup of an unfinished restore, and whether its data is in place."""
+    facts = read_json(layout.restoring)
+    return facts and {"backup": facts["backup"], "placed": bool(facts.get("placed"))}
 
 
 def _content(layout: Layout) -> str | None:

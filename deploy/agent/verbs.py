@@ -34,7 +34,8 @@ def begin(layout: Layout, options: argparse.Namespace) -> int:
 def begin_restore(layout: Layout, options: argparse.Namespace) -> int:
     """Start a restore that no lost connection stops, and follow it."""
     release = ["--release", options.release] if options.release else []
-    return detach(layout, options, "restore", options.name, *release)
+    hold = ["--hold"] if options.hold else []
+    return detach(layout, options, "restore", options.name, *release, *hold)
 
 
 def detach(layout: Layout, options: argparse.Namespace, *words: str) -> int:
@@ -160,15 +161,26 @@ def save(layout: Layout, options: argparse.Namespace) -> int:
     try:
         with lock.flock(layout, lock.CUT_OVER, wait=options.wait):
             release = running(layout)
-            copies = Copies.of(release)
-            if copies and not copies.saves():
-                print("another server leads, and backs up")
-            else:
+            if saves(Copies.of(release)):
                 backup.backup(layout, release, audit)
+            else:
+                print("another server leads, and backs up")
     except AgentError as error:
         audit.note("failed", reason=f"backup: {error}")
         raise
     return os.EX_OK
+
+
+def saves(copies: Copies | None) -> bool:
+    """Whether this server is the one that backs up.
+
+    Raises:
+        AgentError: Nobody says which one that is.
+    """
+    here = copies.saves() if copies else True
+    if here is None:
+        raise AgentError("nobody says which server leads, so none backs up: make status")
+    return here
 
 
 def would_save(layout: Layout) -> int:
@@ -191,7 +203,15 @@ def put_in_place(layout: Layout, options: argparse.Namespace) -> int:
             release = Release.load(layout.release(options.release))
             restore.seed(layout, release, options.name, audit)
         else:
-            restore.restore(layout, running(layout), options.name, audit)
+            restore.restore(layout, running(layout), options.name, audit, hold=options.hold)
+    return os.EX_OK
+
+
+def aside(layout: Layout, options: argparse.Namespace) -> int:
+    """Stop what writes here while another server's data is replaced."""
+    with lock.flock(layout, lock.CUT_OVER, wait=False):
+        settle.recover_unfinished(layout, options.who)
+        restore.stand_aside(layout, running(layout))
     return os.EX_OK
 
 

@@ -5,11 +5,13 @@ when the copies of the stores are whole without it, and the next one when they a
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 from deploy.errors import UnavailableError, UsageError
 from deploy.group.group import Group, gone
 from deploy.group.looking import look
 from deploy.group.members import Member, membership, on_each
+from deploy.group.restoring import resume, unfinished
 from deploy.group.turns import bring_up, in_turn
 from deploy.host import deploying
 from deploy.host.deploying import Prepared
@@ -36,6 +38,9 @@ def release(
     if data:
         raise UsageError("from= is for one server; three begin with nothing")
     group = checked(members, prepared, gone(members, without), dry=dry)
+    if unfinished(group) and not dry:
+        yield partial(resume, group)
+        group = checked(members, prepared, gone(members, without), dry=dry)
     founding = may_begin(group)
     built = prepared.images.built()
     new = releases(group, prepared, built, group.there[0].address if founding else "")

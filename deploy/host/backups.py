@@ -50,8 +50,15 @@ def backup(link: Link, who: str, to: str, say: Say, *, dry: bool) -> Iterator[Ac
 
 
 def saves(link: Link, project: str) -> bool:
-    """Whether a server is the one of several that backs up."""
-    return bool(link.status(project, first=commands.preflight(link.host)).get("saves"))
+    """Whether a server is the one of several that backs up.
+
+    Raises:
+        UnavailableError: Nobody says which one that is.
+    """
+    saves = link.status(project, first=commands.preflight(link.host)).get("saves")
+    if saves is None:
+        raise UnavailableError("nobody says which server leads, so none backs up: make status")
+    return bool(saves)
 
 
 def restore(link: Link, who: str, source: str, say: Say, *, dry: bool) -> Iterator[Act]:

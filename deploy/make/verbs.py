@@ -29,6 +29,9 @@ def status(host: Host, project: str, say: Say) -> int:
     if seen["unfinished"]:
         state = "under way" if seen["busy"] else "died; the next deploy undoes or finishes it"
         say(f"cut-over  {seen['unfinished']}: {state}")
+    if restoring := seen["restoring"]:
+        state = "under way" if seen["busy"] else "died; the next deploy goes on with it"
+        say(f"restore   {restoring['backup'] or 'of another server'}: {state}")
     width = max([12, *(len(container["service"]) for container in seen["containers"])])
     for container in seen["containers"]:
         health = f", {container['health']}" if container["health"] else ""
@@ -37,7 +40,7 @@ def status(host: Host, project: str, say: Say) -> int:
     wrong: list[str] = seen["as_released"]
     if wrong:
         say(f"not as released: {', '.join(wrong)}")
-    return 2 if wrong or lacking or seen["unfinished"] else 0
+    return 2 if wrong or lacking or seen["unfinished"] or restoring else 0
 
 
 def listed(names: Sequence[str]) -> str:

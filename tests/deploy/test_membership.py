@@ -1,5 +1,6 @@
 """What three servers that share their stores are told, and which inventories cannot be such."""
 
+import argparse
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +11,12 @@ import pytest
 import yaml
 
 from deploy import inventory
+from deploy.agent import verbs
 from deploy.agent.copies import copies
-from deploy.agent.copies.copies import ETCD, PATRONI
+from deploy.agent.copies.copies import ETCD, PATRONI, Copies
+from deploy.agent.host.errors import AgentError
+from deploy.agent.host.layout import Layout
+from deploy.agent.host.release import Release as AgentRelease
 from deploy.errors import (
     ConfigError,
     DataError,
@@ -224,3 +229,44 @@ def test_who_has_lost_power_does_not_lead(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(copies, "get", lambda url: answers[urlsplit(url).port or 0])
     assert list(copies.postgres_lacks(list(ADDRESSES))) == []
     assert list(copies.postgres_lacks(list(ADDRESSES[1:]))) == ["postgres: no server leads"]
+
+
+@pytest.mark.parametrize(
+    ("named", "saves"),
+    [
+        ((ADDRESSES[0],) * 3, True),
+        ((ADDRESSES[1],) * 3, False),
+        (("", ADDRESSES[1], ADDRESSES[1]), False),
+        (("", "", ADDRESSES[0]), True),
+        (("", "", ""), None),
+    ],
+)
+def test_a_backup_is_somebodys(
+    named: tuple[str, ...], saves: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where this server's Sentinel is silent the others say whose; if all are, none may shrug."""
+    answers = dict(zip(ADDRESSES, named, strict=True))
+
+    def sentinel(_release: AgentRelease, member: str, *_words: str) -> list[str] | None:
+        return [answers[member], "6379"] if answers[member] else None
+
+    monkeypatch.setattr(copies, "sentinel", sentinel)
+    own = Copies(
+        AgentRelease.__new__(AgentRelease), ADDRESSES[0], ADDRESSES, "redis", postgres=True
+    )
+    assert own.saves() is saves
+
+
+def test_a_backup_that_is_nobodys_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not end well, and the log of what happened has it, as a failed one's."""
+    layout = Layout(tmp_path)
+    layout.state.mkdir(parents=True)
+    silent = Copies(
+        AgentRelease.__new__(AgentRelease), ADDRESSES[0], ADDRESSES, "redis", postgres=True
+    )
+    monkeypatch.setattr(verbs, "running", lambda _layout: silent.release)
+    monkeypatch.setattr(Copies, "of", lambda _release: silent)
+    monkeypatch.setattr(copies, "sentinel", lambda *_words: None)
+    with pytest.raises(AgentError, match="nobody says which server leads"):
+        verbs.save(layout, argparse.Namespace(dry=False, who="clock", wait=0.0))
+    assert "nobody says which server leads" in layout.audit.read_text()

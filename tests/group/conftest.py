@@ -1,4 +1,4 @@
-"""Three servers, for the tests of a module."""
+"""Three servers, for all tests of the folder."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from tests.group.servers import Three, three
 __all__ = ["pytest_sessionfinish", "pytest_terminal_summary", "pytest_testnodedown"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def group() -> Iterator[Three]:
     """Three servers with Docker and a firewall, and a clone whose stores have copies."""
     engine = (sys.executable, "-m", "infra.engine", "--server")

@@ -4,34 +4,29 @@ import asyncio
 import contextlib
 import sqlite3
 import time
-from pathlib import Path
+from collections.abc import Iterator
 
 import aiohttp
 import pytest
 
-from infra.stack.observability.rules import alerts
 from shared.keys import BACKUP_TIME
 from telegram_sim.client import SimClient
-from tests.observability.watched import PLAN, SHORT, Watched
+from tests.observability.watched import Watched
 from tests.processes import TOKEN, url_of
+
+pytestmark = pytest.mark.timeout(600)  # what takes too long says itself what was heard
 
 USER = 700_123_456
 EVENTS = {"stream": "command_received", "group": "backend"}
-HERE = Path(__file__)
 FIRING = 'ALERTS{alertstate="firing"}'
 
 
 @pytest.fixture(autouse=True)
-def heard_anew(watched: Watched) -> None:
-    """What an earlier test made the webhook hear does not count."""
+def heard_anew(watched: Watched) -> Iterator[None]:
+    """What a test made the webhook hear does not count in the next; what it heard before does."""
+    # An alert that stands is told once, maybe before the first test begins.
+    yield
     watched.receiver.alerts.clear()
-
-
-def test_every_alert_is_fired_here() -> None:
-    """A rule that nobody has seen fire is one that may never fire."""
-    text = HERE.read_text()
-    unfired = [alert.name for alert in alerts(PLAN, SHORT) if f'hears("{alert.name}"' not in text]
-    assert not unfired
 
 
 def test_what_works_is_quiet_and_a_stack_without_a_backup_is_not(watched: Watched) -> None:

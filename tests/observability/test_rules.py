@@ -12,7 +12,7 @@ from infra.engine.prometheus import ensure_prometheus
 from infra.stack.observability.rules import RUNBOOK, alerts, rule_file
 from infra.stack.observability.scraping import prometheus_file
 from infra.stack.observability.thresholds import Thresholds
-from tests.observability.watched import FOLDER, PLAN, ROOT
+from tests.observability.watched import FOLDER, PLAN, ROOT, SHORT
 
 GROUP = 'stream="command_received", group="backend"'
 BOT = 'job="tg_bot", instance="a"'
@@ -21,19 +21,21 @@ BACKEND = 'job="backend", instance="b"'
 
 @dataclass(frozen=True)
 class Case:
-    """What an alert makes of a series, four samples a minute.
+    """What an alert makes of a series.
 
     Attributes:
         alert: Its name.
         series: Samples by series, as promtool has them; `_` is none.
         quiet: A moment at which it does not fire.
         firing: One at which it does; empty where it never does.
+        every: How far samples are apart; the rules are evaluated as often.
     """
 
     alert: str
     series: dict[str, str]
     quiet: str
     firing: str = ""
+    every: str = "15s"
 
 
 CASES = {
@@ -163,15 +165,17 @@ CASES = {
     ),
     "a backup of more than 26 hours ago": Case(
         "BackupTooOld",
-        {f"herald_backup_timestamp_seconds{{{BOT}}}": "0x6400"},
+        {f"herald_backup_timestamp_seconds{{{BOT}}}": "0x1600"},
         quiet="25h59m",
         firing="26h1m",
+        every="1m",
     ),
     "no backup for 26 hours": Case(
         "NoBackup",
-        {f"herald_redis_memory_used_bytes{{{BOT}}}": "1x6400"},
+        {f"herald_redis_memory_used_bytes{{{BOT}}}": "1x1600"},
         quiet="25h59m",
         firing="26h1m",
+        every="1m",
     ),
 }
 
@@ -194,6 +198,13 @@ def test_every_alert_has_a_case_that_fires_and_one_that_does_not() -> None:
     assert {case.alert for case in CASES.values() if case.firing} == names
 
 
+def test_every_alert_is_fired_for_a_real_trouble() -> None:
+    """A rule that nobody has seen fire is one that may never fire."""
+    text = Path(__file__).with_name("test_fired.py").read_text()
+    names = {alert.name for alert in alerts(PLAN, SHORT)}
+    assert [name for name in names if f'hears("{name}"' not in text] == []
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_an_alert_fires_when_it_should(name: str, tmp_path: Path) -> None:
     """The committed rules, at a moment before and one after."""
@@ -211,8 +222,8 @@ def test_an_alert_fires_when_it_should(name: str, tmp_path: Path) -> None:
     series = [{"series": name, "values": values} for name, values in case.series.items()]
     content = {
         "rule_files": [str(FOLDER / "rules.yml")],
-        "evaluation_interval": "15s",
-        "tests": [{"interval": "15s", "input_series": series, "promql_expr_test": moments}],
+        "evaluation_interval": case.every,
+        "tests": [{"interval": case.every, "input_series": series, "promql_expr_test": moments}],
     }
     (tmp_path / "case.yml").write_text(yaml.safe_dump(content))
     promtool("test", "rules", "case.yml", folder=tmp_path)

@@ -183,8 +183,17 @@ class Watched:
         while not look():
             if time.monotonic() > deadline:
                 heard = [(alert["status"], alert["labels"]) for alert in self.receiver.alerts]
-                raise AssertionError(f"not in {PATIENCE:.0f} s: {what}\nheard: {heard}")
+                raise AssertionError(
+                    f"not in {PATIENCE:.0f} s: {what}\nheard: {heard}\nstate: {self.state()}"
+                )
             time.sleep(LOOK_AGAIN)
+
+    def state(self) -> list[dict[str, str]] | str:
+        """Return the labels of each alert that is pending or firing, or why nobody says."""
+        try:
+            return [series["metric"] for series in self.query("ALERTS")]
+        except OSError as error:
+            return str(error)
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """Return the series that an expression has now."""

@@ -58,12 +58,18 @@ class Copies:
             led.append("postgres")
         return led
 
-    def saves(self) -> bool:
+    def saves(self) -> bool | None:
         """Whether a backup is made on this server: where the Redis is that is written to.
 
-        PostgreSQL is asked over the private network, wherever it leads.
+        PostgreSQL is asked over the private network, wherever it leads. None where nobody says who
+        leads, so that no server may take it for another's task.
         """
-        return ("redis" if self.redis else "postgres") in self.leads()
+        if self.redis:
+            others = (member for member in self.members if member != self.own)
+            leads = next(filter(None, map(self._named, (self.own, *others))), "")
+        else:
+            leads = leader(cluster(self.members))
+        return leads == self.own if leads else None
 
     def primary(self) -> str:
         """Return whom this server's Sentinel names; empty where it does not answer."""

@@ -42,18 +42,51 @@ def checked(layout: Layout, name: str) -> Path:
     return folder
 
 
-def restore(layout: Layout, release: Release, name: str, audit: Audit) -> None:
+def restore(
+    layout: Layout, release: Release, name: str, audit: Audit, *, hold: bool = False
+) -> None:
     """Put the data of a backup in place of today's, which is backed up first.
+
+    Args:
+        layout: The host's folders.
+        release: What runs.
+        name: The backup.
+        audit: What happens is noted there.
+        hold: Of several servers: what writes starts when the others have their copies, by `finish`.
 
     Raises:
         AgentError: The backup is not there or not whole, and nothing was changed; or a step
             failed, and today's data is in place again.
     """
-    fits(release, checked(layout, name))
-    stores(release)  # all of them run
-    running = {container.id: container.restart for container in writers(release)}
-    begin(layout, {"release": release.name, "backup": name, "first": False, "ran": running})
-    finish(layout, audit)
+    if not (hold and layout.restoring.exists()):  # one that died goes on
+        fits(release, checked(layout, name))
+        stores(release)  # all of them run
+        running = {container.id: container.restart for container in writers(release)}
+        facts = {"release": release.name, "backup": name, "first": False, "ran": running}
+        begin(layout, {**facts, "hold": hold})
+    if hold:
+        place(layout, audit)
+    else:
+        finish(layout, audit)
+
+
+def stand_aside(layout: Layout, release: Release) -> None:
+    """Stop what writes, and this server's copy of Redis, while another one's data is replaced.
+
+    Sentinels have nobody to choose then. `finish` starts all of it, and so does a boot.
+    """
+    if layout.restoring.exists():
+        raise AgentError("a restore is unfinished here: make deploy settles that")
+    there = docker.containers(release.project)
+    redis = [
+        each for each in there if release.services.get(each.service, {}).get("data") == "redis"
+    ]
+    aside = [*(each for each in redis if each.running), *writers(release)]
+    ran = {container.id: container.restart for container in aside}
+    facts = {"release": release.name, "backup": "", "first": False, "ran": ran}
+    begin(layout, {**facts, "placed": True})
+    for container in reversed(ran):
+        docker.retire(container)
 
 
 def seed(layout: Layout, release: Release, name: str, audit: Audit) -> None:
@@ -90,9 +123,14 @@ def fits(release: Release, folder: Path) -> None:
 def writers(release: Release) -> list[docker.Container]:
     """Return the running containers that are no data stores, in start order."""
     there = [container for container in docker.containers(release.project) if container.running]
-    order = [name for name, facts in release.services.items() if not facts["data"]]
+    order = [name for name in release.services if writes(release, name)]
     writing = [container for container in there if container.service in order]
     return sorted(writing, key=lambda container: order.index(container.service))
+
+
+def writes(release: Release, service: str) -> bool:
+    """Whether a service is no data store, nor what stands beside a copy of one."""
+    return not release.services[service]["data"] and not release.is_copy(service)
 
 
 def begin(layout: Layout, facts: Json) -> None:
@@ -107,23 +145,35 @@ def finish(layout: Layout, audit: Audit) -> bool:
     Raises:
         AgentError: It failed, and what was there before is there again.
     """
-    facts = read_json(layout.restoring)
+    facts = place(layout, audit)
     if facts is None:
         return False
+    start(facts["ran"])
+    remove_durably(layout.restoring)
+    return True
+
+
+def place(layout: Layout, audit: Audit) -> Json | None:
+    """Put the data in place that state/restore.json names; return what that says then, if anything.
+
+    Raises:
+        AgentError: It failed, and what was there before is there again.
+    """
+    facts = read_json(layout.restoring)
+    if facts is None or facts.get("placed"):
+        return facts
     release = Release.load(layout.release(facts["release"]))
     try:
-        if not facts.get("placed"):
-            put(layout, release, facts, audit)
+        put(layout, release, facts, audit)
     except Exception as error:  # noqa: BLE001 - whatever it is, something has to run again
         back = go_back(layout, release, facts)
         audit.note("failed", reason=str(error))
         raise AgentError(f"the backup could not be put in place: {error}; {back}") from None
     # From here on there is new data, which nobody may replace by the backup again.
-    write_json(layout.restoring, {**facts, "placed": True})
-    start(facts["ran"])
-    remove_durably(layout.restoring)
+    facts["placed"] = True
+    write_json(layout.restoring, facts)
     audit.note("restored", f"the data of backup {facts['backup']} is in place")
-    return True
+    return facts
 
 
 def start_stores(release: Release) -> None:
@@ -172,8 +222,11 @@ def go_back(layout: Layout, release: Release, facts: Json) -> str:
         if kind == "redis" and "before" in facts:
             before = layout.backups / facts["before"] / FILES["redis"]
             redis_store.load(Redis.of(release, container), before)
-    start(facts["ran"])
-    remove_durably(layout.restoring)
+    if facts.get("hold"):
+        write_json(layout.restoring, {**facts, "placed": True})
+    else:
+        start(facts["ran"])
+        remove_durably(layout.restoring)
     return "today's data is in place"
 
 
