@@ -10,10 +10,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-from infra.dev.compose import COMPOSE
-from infra.dev.dead_letters import inside
 from infra.dev.environment import ROOT
-from infra.stack.compose.operating import TAIL
 
 OPTIONS = ("event", "user", "since")
 """Options of the form name=value that the tool has as --name value."""
@@ -37,6 +34,11 @@ def main() -> int:
         return tail([*shown, "--through", *deploy, *where], {"REDIS_URL": ""})
     if os.environ.get("REDIS_URL"):
         return tail(shown, {})
+    # They take half a second to import, and an interrupt in it is no error either.
+    from infra.dev.compose import COMPOSE  # noqa: PLC0415
+    from infra.dev.dead_letters import inside  # noqa: PLC0415
+    from infra.stack.compose.operating import TAIL  # noqa: PLC0415
+
     service, url = inside()
     command = (*COMPOSE, "exec", "-T", service, *TAIL, "--after", "{after}", *chosen)
     return tail([*shown, "--through", *command], {"REDIS_URL": url})

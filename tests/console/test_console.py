@@ -11,7 +11,9 @@ from playwright.async_api import Browser, Locator, Page, expect
 
 from shared.generated.events import EventRefusedError, command_received
 from shared.generated.schemas import CommandReceived
-from shared.streams import StreamBroker
+from shared.keys import attempts_of
+from shared.streams import Delivery, Limits, StreamBroker, TryLaterError
+from shared.streams.consume.attempts import KEPT
 from tests.conditions import eventually
 from tests.console.browser import DESK, PHONE, obstacles, page_of
 from tests.processes import TOKEN as BOT_TOKEN
@@ -121,6 +123,46 @@ async def test_the_journey_of_an_event_is_followed_to_its_row(
             await expect(way.filter(has_text=step)).to_contain_text(":", timeout=PATIENCE)
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         await picture(page, "journey")
+
+
+async def test_a_journey_tells_of_each_failed_attempt_when_and_why(
+    service: Service, chromium: Browser, broker: StreamBroker, redis_server: RedisServer
+) -> None:
+    """Of those that count and of one that was put off, live in the browser; another's are not."""
+    tried: list[str] = []
+
+    async def enter(event: CommandReceived, delivery: Delivery) -> None:
+        tried.append(delivery.event_id)
+        if event.command == "/order" and tried.count("42:2") == 1:
+            raise TryLaterError("the till is closed")
+        if event.command == "/order" and tried.count("42:2") < 4:
+            raise RuntimeError(f"no such account, {delivery.attempt}")
+
+    quick = Limits(block=0.05, first_retry=0.01, last_retry=0.01)
+    broker.subscribe_event(command_received, group="ledger", limits=quick)(enter)
+    for event_id, text in (("42:1", "/fine"), ("42:2", "/order")):
+        await publish(broker, event_id, text)
+    await broker.start_consumers()
+    async with page_of(chromium) as page:
+        await page.goto(url_of(service))
+        await page.locator("#entries summary", has_text="/order").click(timeout=PATIENCE)
+        way = page.get_by_label("Journey of 42:2").locator("li")
+        for what, why in (
+            ("put off by ledger", "the till is closed"),
+            ("attempt 1 of ledger failed", "RuntimeError: no such account, 1"),
+            ("attempt 2 of ledger failed", "RuntimeError: no such account, 2"),
+        ):
+            step = way.filter(has_text=what)
+            await expect(step).to_contain_text(why, timeout=PATIENCE)
+            await expect(step.locator("time")).to_be_visible()
+        await expect(way.filter(has_text="group ledger finished with it")).to_be_visible(
+            timeout=PATIENCE
+        )
+        await page.locator("#entries summary", has_text="/fine").click()
+        other = page.get_by_label("Journey of 42:1").locator("li")
+        await expect(other.filter(has_text="ledger finished")).to_be_visible(timeout=PATIENCE)
+        await expect(other.filter(has_text="failed")).to_have_count(0)
+    assert 0 < redis_server.client().ttl(attempts_of(command_received.name)) <= KEPT
 
 
 async def test_a_dead_letter_is_replayed_once_and_another_dropped(

@@ -54,6 +54,7 @@ def test_without_debug_endpoints_there_are_no_documents(
         url = f"http://127.0.0.1:{service.variables['HTTP_PORT']}"
         service.wait_for(f"{url}/health", seconds=120)
         paths = (
+            "/openapi.json",
             "/docs",
             "/docs/",
             "/docs/events",

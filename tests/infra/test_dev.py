@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -155,6 +156,24 @@ def test_make_help_names_every_option_of_a_target() -> None:
             target, set()
         )
         assert used | given == options, target
+
+
+def test_an_interrupt_while_events_begins_is_no_traceback() -> None:
+    """Whenever it comes: mostly while the rest of the tools is imported."""
+    program = """
+import runpy, sys
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == 'infra.dev.compose':
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+runpy.run_module('infra.dev.events', run_name='__main__')
+"""
+    variables = {name: value for name, value in os.environ.items() if name != "REDIS_URL"}
+    done = subprocess.run(
+        (sys.executable, "-c", program), cwd=ROOT, env=variables, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGINT, b"", b"")
 
 
 def test_events_refuses_an_option_that_it_has_not() -> None:

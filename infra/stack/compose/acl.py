@@ -17,6 +17,7 @@ from infra.stack.compose.addresses import open_password
 from infra.stack.plan import Infrastructure, Overlay, Plan, Service
 from shared.keys import (
     BACKUP_TIME,
+    attempts_of,
     beside,
     buried_of,
     dead_letters_of,
@@ -143,7 +144,7 @@ def _publisher(event: str) -> list[str]:
 
 
 def _reader(event: str) -> list[str]:
-    """Return what a consumer needs: it writes to the dead letters only."""
+    """Return what a consumer needs: it writes to the dead letters, and why it failed."""
     return [
         _selector(
             SCRIPTS,
@@ -155,6 +156,7 @@ def _reader(event: str) -> list[str]:
         _selector(("+get",), beside(event, "id:*")),
         _selector(("+zscore", "+zrange"), replayed_of(event), buried_of(event)),
         _selector(("+zadd",), buried_of(event)),
+        _selector(("+xadd", "+expire"), attempts_of(event)),
     ]
 
 
@@ -170,6 +172,7 @@ def _console(events: Sequence[str]) -> list[str]:
         _selector(SCRIPTS, *events, *letters, *markers, *moved),
         _selector(("+xread", "+xrange", "+xrevrange", "+xlen", "+xdel"), *events, *letters),
         _selector(("+xinfo|groups", "+xpending", "+xadd"), *events),
+        _selector(("+xrevrange",), *map(attempts_of, events)),
         _selector(REMEMBER, *markers),
         _selector(("+zscore", "+zadd", "+zrem"), *moved),
     ]

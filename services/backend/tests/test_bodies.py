@@ -128,14 +128,11 @@ async def test_what_a_client_would_rather_have_is_no_reason_to_refuse(
 
 
 async def test_without_debug_endpoints_nobody_publishes_by_hand(database: Database) -> None:
-    """Neither the operation is there nor the page with its foreign scripts; the rest is."""
+    """Neither the operation is there nor the documents that name every other; the rest is."""
     transport = httpx.ASGITransport(create_app(database, debug_endpoints=False))
     async with httpx.AsyncClient(transport=transport, base_url="http://backend") as client:
         command = {"command": "/x", "user_id": 1}
         assert (await client.post("/debug/command", json=command)).status_code == 404
-        for page in ("/docs", "/redoc"):
+        for page in ("/docs", "/redoc", "/openapi.json"):
             assert (await client.get(page)).status_code == 404
-        assert list((await client.get("/openapi.json")).json()["paths"]) == [
-            *("/health", "/ready", "/users", "/users/{user_id}")
-        ]
         assert (await client.get("/health")).status_code == 200

@@ -54,3 +54,8 @@ def replayed_of(stream: str) -> str:
 def buried_of(stream: str) -> str:
     """Return the key that tells since when the event of a dead letter has been in the stream."""
     return beside(stream, "buried")
+
+
+def attempts_of(stream: str) -> str:
+    """Return the key of the stream that tells why the newest failed attempts have failed."""
+    return beside(stream, "attempts")

@@ -21,12 +21,14 @@ def create_app(
 
     Args:
         database: Where the users are.
-        debug_endpoints: Whether a person may publish by hand, and read the documents below /docs.
+        debug_endpoints: Whether a person may publish by hand, and read /openapi.json and
+            the documents below /docs.
         console: What is served below /console; nothing without.
     """
     app = FastAPI(
         title="Herald backend",
         description="Registers the bot's users and stores every command once.",
+        openapi_url="/openapi.json" if debug_endpoints else None,
         docs_url=None,
         redoc_url=None,
     )

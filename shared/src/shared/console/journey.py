@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json
 
 from shared.keys import dead_letters_of
+from shared.streams.consume import attempts
+from shared.streams.consume.attempts import FailedAttempt
 from shared.streams.dead_letters.letters import DeadLetter
 from shared.streams.event.envelope import FIELD_BYTES
 from shared.tail.entries import Content, described, time_of
@@ -57,7 +59,7 @@ async def journey(
         moments: when its bot had its update.
 
     Returns:
-        `steps`, each with `what` and, where it is known, `time` in ISO 8601 or `note`; `done` once
+        `steps`, each with `what`, and `time` in ISO 8601, or a `note`, or both; `done` once
         every group has finished with it and Telegram was told; `trace`, the id of its trace, or ''.
         No steps where the stream does not have it any more.
     """
@@ -83,11 +85,16 @@ async def journey(
         await _in_group(client, stream, id_, group, letters)
         for group in await _groups(client, stream)
     ]
-    known = [(what, datetime.fromisoformat(str(at))) for what, at in times.items() if _is_time(at)]
+    known = [
+        {"what": what, "time": datetime.fromisoformat(str(at)).isoformat()}
+        for what, at in times.items()
+        if _is_time(at)
+    ]
+    known += [_failed(it) for it in await attempts.read(client, stream, id_, event_id)]
     steps: list[Content] = []
-    for what, at in sorted(known, key=lambda step: step[1]):
-        steps.append({"what": what, "time": at.isoformat()})
-        if what == "in the stream":
+    for step in sorted(known, key=lambda step: datetime.fromisoformat(step["time"])):
+        steps.append(step)
+        if step["what"] == "in the stream":
             steps += groups
     done = all(group["done"] for group in groups) and (not update or "confirmed" in update)
     return {"steps": steps, "done": done, "trace": _trace(envelope)}
@@ -100,6 +107,13 @@ async def _letters(
     newest: Any = await client.xrevrange(dead_letters_of(stream), count=MOST_LETTERS)
     letters = (DeadLetter.parse(fields) for _, fields in newest)
     return {it.group: it for it in letters if (it.source, it.event_id) == (source, event_id)}
+
+
+def _failed(attempt: FailedAttempt) -> Content:
+    """Return an attempt as a step; one that does not count has no number."""
+    counted = f"attempt {attempt.number} of {attempt.group} failed"
+    what = counted if attempt.number else f"put off by {attempt.group}"
+    return {"what": what, "note": attempt.reason, "time": attempt.time.isoformat()}
 
 
 async def _groups(client: "Redis", stream: str) -> list[Any]:

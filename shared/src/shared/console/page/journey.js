@@ -28,11 +28,11 @@ export async function follow(list, entry, open) {
 
 function show(step, before) {
   const item = element("li", {}, element("strong", { text: step.what }), " ");
-  if (step.note) item.append(element("span", { class: "dim", text: step.note }));
   if (step.time) {
     item.append(element("time", { datetime: step.time, text: exact(step.time) }));
     if (before?.time) item.append(" ", element("span", { class: "dim", text: since(before.time, step.time) }));
   }
+  if (step.note) item.append(step.time ? " " : "", element("span", { class: "dim", text: step.note }));
   return item;
 }
 

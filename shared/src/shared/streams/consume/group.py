@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import OutOfMemoryError, ResponseError
 
 from shared.keys import buried_of, dead_letters_of, marker, replayed_of
+from shared.streams.consume import attempts
 from shared.streams.server.fenced import held_to_primary
 from shared.streams.server.scripts import load_script
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+    from shared.streams.consume.delivery import DeliveryInfo
     from shared.streams.dead_letters.letters import DeadLetter
 
 Fields = dict[bytes, bytes]
@@ -145,6 +147,10 @@ class Group:
             self.stream, self.name, self.member, 0, [id_], retrycount=deliveries, justid=True
         )
         return bool(taken)
+
+    async def failed(self, delivery: "DeliveryInfo", number: int, reason: str) -> None:
+        """Keep why an attempt failed, for who asks for the way of its entry."""
+        await attempts.write(self._client, self.name, delivery, number, reason)
 
     async def keep(self, ids: Iterable[str], idle: float = 0.0) -> None:
         """Set the idle time of entries in hand: 0 keeps others off, more hands them over."""

@@ -38,7 +38,7 @@ from shared.streams.event.envelope import (
     Received,
     receive,
 )
-from shared.streams.retry import RedisOutage, until_answered
+from shared.streams.retry import UNKNOWN, RedisOutage, until_answered
 from shared.streams.server.primary import PrimaryChangedError
 from shared.tracing import processing
 
@@ -151,12 +151,12 @@ class Hand(Generic[M]):
                 if not await self._handle(entry, received, delivery):
                     return
             except TryLaterError as error:
-                log.warning("handler cannot work now", entry=entry.id, reason=describe(error))
                 entry = replace(entry, deliveries=attempt - 1, claimed=True)
-                await asyncio.sleep(absences.next())
+                await self._put_off(delivery, absences, error)
             except PrimaryChangedError:
                 raise  # the entry's id means another one now
             except Exception as error:  # noqa: BLE001 — whatever a handler raises is its failure
+                await self._failed(delivery, attempt, error)
                 if attempt >= self._limits.deliveries or isinstance(error, HOPELESS):
                     await self._bury(entry, received, describe(error), attempt)
                     return
@@ -206,6 +206,18 @@ class Hand(Generic[M]):
         """Write down how many deliveries had no outcome; False where it is finished with."""
         again = partial(self._group.redeliver, entry.id, deliveries)
         return await until_answered(again, self._writing)
+
+    async def _failed(self, delivery: DeliveryInfo, number: int, error: Exception) -> None:
+        """Keep why an attempt failed, where Redis takes it now."""
+        with suppress(*UNKNOWN):
+            await self._group.failed(delivery, number, describe(error))
+
+    async def _put_off(self, delivery: DeliveryInfo, absences: Backoff, error: Exception) -> None:
+        """Wait, and keep why the first time: what is away for long would crowd out the others."""
+        log.warning("handler cannot work now", entry=delivery.entry_id, reason=describe(error))
+        if not absences.failures:
+            await self._failed(delivery, 0, error)
+        await asyncio.sleep(absences.next())
 
     @asynccontextmanager
     async def _turn(self, entry: Entry) -> AsyncIterator[None]:
