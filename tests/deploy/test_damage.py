@@ -189,7 +189,7 @@ def test_a_number_that_is_none_clears_nothing_away(layout: Layout, number: objec
 def test_a_restore_first_settles_a_cut_over_that_died(layout: Layout, no_containers: None) -> None:
     """It starts every container of a data store; two of them would share their files."""
     JOURNAL.save(layout.journal)
-    options = Namespace(name="20260101T000000Z", release="", who="ada")
+    options = Namespace(name="20260101T000000Z", release="", hold=False, who="ada")
     with pytest.raises(AgentError, match="no backup is called"):
         put_in_place(layout, options)
     assert not layout.journal.exists()
