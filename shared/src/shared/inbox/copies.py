@@ -41,7 +41,7 @@ async def copies_of(connection: AsyncConnection) -> list[DatabaseCopy]:
     if connection.dialect.name == "sqlite":
         version = await connection.scalar(text("SELECT sqlite_version()"))
         return [DatabaseCopy("works", f"SQLite {version}", "", "")]
-    version, follows, address = (await connection.execute(ITSELF)).one()
+    version, follows, address = (await connection.execute(ITSELF)).all()[0]
     others = [
         DatabaseCopy("works" if state in {STREAMS, None} else state, "", "replica", where or "")
         for state, where in await connection.execute(COPIES)
