@@ -10,7 +10,7 @@ empty buckets.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -32,7 +32,7 @@ MOST_SENDERS = 10_000
 MOST_IN_HAND = MOST // 4
 """Updates of one sender that are in hand, and no more than may be written in a minute."""
 NOTICE_TIMEOUT = 10.0
-"""Seconds that what was not taken waits until its sender was told."""
+"""Seconds that the first update which was not taken waits until its sender was told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,6 @@ class _Sender:
     bytes: AsyncLimiter | None
     over: bool = False
     notified: bool = False
-    telling: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Flood:
@@ -91,14 +90,15 @@ class Flood:
         return False
 
     async def turn_away(self, update: dict[str, Any]) -> None:
-        """Return when the sender of an update that is not taken was told once, or could not be."""
+        """Tell the sender of an update that is not taken, once for all that is turned away.
+
+        That one alone waits until they were told, or could not be: others wait for nobody.
+        """
         number = sender_of(update)
         if number is None:
             return
         sender = self._sender(number)
-        async with sender.telling:
-            if sender.notified:
-                return
+        if not sender.notified:
             sender.notified = True
             await self._tell(chat_of(update) or number, self._notices(update).too_much)
 

@@ -14,6 +14,7 @@ from shared.telegram.context import Bot
 from shared.telegram.updates.dispatch import handle, keep
 from shared.telegram.updates.parking import Parking
 from shared.telegram.updates.senders import sender_of
+from shared.telegram.updates.telling import tell
 from shared.telegram.updates.window import InHand
 from shared.tracing import handling, receiving
 
@@ -158,11 +159,12 @@ class Hand(Generic[W]):
             self._break(error)
 
     async def _keep(self, window: W, raw: dict[str, Any]) -> None:
-        """Bury what was parked a day ago: Telegram repeats nothing for longer either."""
+        """Bury what was parked a day ago, and tell its sender: Telegram repeats none for longer."""
         event_id = self.event_id(raw["update_id"])
         try:
             await keep(raw, event_id, TOO_OLD)
             log.warning("parked update kept in the dead letters", event_id=event_id)
+            await tell(self._application, raw, self._application.notices_for(raw).kept)
             await self._finish(window, raw["update_id"])
         except Exception as error:  # noqa: BLE001 — as above
             self._break(error)
