@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Callable
 
+import pytest
 from sqlalchemy import make_url
 
 from shared.console.stack import Stack
 from shared.inbox import Database, new_metadata
 from shared.tail.entries import Content
 from tests.conditions import eventually
-from tests.postgres import PostgresServer
+from tests.postgres import MISSING, PostgresServer, find_binaries
 from tests.servers import RedisServer
 
 
@@ -27,6 +28,7 @@ async def test_each_copy_of_redis_is_named_with_its_role(redis_server: RedisServ
         assert part["instances"][1]["address"] == f"127.0.0.1:{copy.port}"
 
 
+@pytest.mark.skipif(find_binaries() is None, reason=MISSING)
 async def test_the_leader_of_a_database_is_named_and_followed(
     redis_server: RedisServer,
 ) -> None:
