@@ -48,7 +48,7 @@ chaos: ## Kill every part under load, or try random histories [minutes=60 | hist
 mutants: ## Show what the tests of a package let pass [package=streams|publish|consume|dead_letters|lease|poller|outbox|inbox|cutover] [most=N] [seed=N]
 	@$(RUN) -m infra.dev.mutants $(package) $(if $(most),--most $(most)) $(if $(seed),--seed $(seed))
 
-bench: ## Measure Herald beside its peers, in minutes [json=1, rounds=N, part=publish|drain|answer|consume|sync|scale|provision|deploy]
+bench: ## Measure Herald beside its peers, in minutes [json=1, rounds=N, part=publish|drain|answer|consume|observe|sync|scale|million|provision|deploy]
 	@$(RUN) -m tests.benchmarks $(if $(json),--json) $(if $(rounds),--rounds $(rounds)) $(part)
 
 lint: ## Check style, shell, Dockerfiles, schemas and drift of everything generated

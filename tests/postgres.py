@@ -33,16 +33,21 @@ class _Engine(Protocol):
 
 
 class PostgresServer:
-    """A PostgreSQL on a port of 127.0.0.1 of its own; what it held survives kill and start."""
+    """A PostgreSQL on a port of 127.0.0.1 of its own; what it held survives kill and start.
 
-    def __init__(self) -> None:
+    Args:
+        primary: whose copy it is, and follows; it needs a server on this machine.
+    """
+
+    def __init__(self, primary: "PostgresServer | None" = None) -> None:
         self.port = free_port()
-        self.password = secrets.token_hex(8)
+        self.password: str = primary.password if primary else secrets.token_hex(8)
         self._engine: _Engine
         binaries = find_binaries()
         if binaries is not None:
-            self._engine = _Process(binaries, self.port, self.password)
-        elif has_docker():
+            follows = primary.port if primary else None
+            self._engine = _Process(binaries, self.port, self.password, follows)
+        elif has_docker() and primary is None:
             self._engine = _Container(self.port, self.password)
         else:
             raise RuntimeError(MISSING)
@@ -77,6 +82,11 @@ class PostgresServer:
         """End it and its connections at once; it recovers at the next start."""
         self._engine.kill()
 
+    def promote(self) -> None:
+        """Make a copy the primary, and wait until it is."""
+        with self._connect("postgres") as connection:
+            connection.execute("SELECT pg_promote()")
+
     def create_database(self) -> str:
         """Create an empty database and return the backend's URL of it."""
         name = f"test_{secrets.token_hex(6)}"
@@ -103,7 +113,7 @@ class PostgresServer:
 class _Process:
     """The machine's own server, with its data in a temporary folder."""
 
-    def __init__(self, binaries: Path, port: int, password: str) -> None:
+    def __init__(self, binaries: Path, port: int, password: str, follows: int | None) -> None:
         self._binaries = binaries
         self._port = port
         self._folder = Path(tempfile.mkdtemp(prefix="herald-postgres-"))
@@ -115,16 +125,19 @@ class _Process:
         if self._owner:
             shutil.chown(self._folder, self._owner)
             shutil.chown(secret, self._owner)
-        options = ("--auth", "scram-sha-256", "--username", USER, "--encoding", "UTF8")
+        data = ("--pgdata", str(self._folder / "data"), "--no-sync", "--username", USER)
+        new = ("initdb", "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C.UTF-8")
+        copy = ("pg_basebackup", "--host", "127.0.0.1", "--port", str(follows), "--checkpoint=fast")
+        program, *options = (
+            (*copy, "--write-recovery-conf") if follows else (*new, "--pwfile", str(secret))
+        )
         subprocess.run(
-            [
-                *(str(binaries / "initdb"), "--pgdata", str(self._folder / "data"), "--no-sync"),
-                *(*options, "--locale", "C.UTF-8", "--pwfile", str(secret)),
-            ],
+            [str(binaries / program), *options, *data],
             user=self._owner,
             cwd=self._folder,
             check=True,
             stdout=subprocess.DEVNULL,
+            env={**os.environ, "PGPASSWORD": password},
         )
 
     def start(self) -> None:

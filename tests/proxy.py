@@ -115,6 +115,11 @@ class RedisProxy:
         """Pass commands on and no reply, until `restore`."""
         self._mute = True
 
+    @property
+    def is_mute(self) -> bool:
+        """Whether it passes no reply on."""
+        return self._mute
+
     def mute_from(self, containing: bytes, first: Callable[[], None]) -> Strike:
         """Be mute from the next such command on; it is done when the server has answered it."""
         strike = self._add("mute", 1, containing)

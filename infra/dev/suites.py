@@ -55,20 +55,23 @@ class Needs:
 # The longest first, so that what runs at the same time ends at the same time.
 NEEDS = {
     "deploy": Needs(docker=True, service="backend", processes=2),
-    "chaos": Needs(service="backend"),
+    "chaos": Needs(service="backend", processes=2),
     "group": Needs(docker=True, service="backend"),
+    "shared": Needs(processes=2),
+    "infra": Needs(),
+    "docker": Needs(docker=True, service="backend"),
+    "scale": Needs(docker=True, service="backend", processes=2),
+    "forks": Needs(),
     "observability": Needs(service="backend", processes=2),
     "guide": Needs(docker=True, service="backend"),
-    "scale": Needs(docker=True, service="backend", processes=2),
     "failover": Needs(namespaces=True),
-    "shared": Needs(processes=2),
     "console": Needs(browser=True, service="backend", processes=2),
-    "docker": Needs(docker=True, service="backend"),
     "backend": Needs(docker=True),
-    "inbox": Needs(docker=True),
-    "integration": Needs(docker=True, service="backend"),
-    "e2e": Needs(docker=True, service="backend"),
+    "telegram_sim": Needs(),
     "demo": Needs(service="backend"),
+    "e2e": Needs(docker=True, service="backend"),
+    "integration": Needs(docker=True, service="backend"),
+    "inbox": Needs(docker=True),
 }
 
 

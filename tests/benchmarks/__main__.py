@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 
 from rich.console import Console
 from rich.table import Table
@@ -17,6 +18,7 @@ from tests.benchmarks import (
     consuming,
     deploying,
     draining,
+    observing,
     provisioning,
     publishing,
     scaling,
@@ -31,14 +33,16 @@ PARTS: dict[str, Measure] = {
     "drain": draining.measure,
     "answer": answering.measure,
     "consume": consuming.measure,
+    "observe": observing.measure,
     "sync": syncing.measure,
     "scale": scaling.measure,
+    "million": partial(scaling.measure, many=scaling.MILLION),
     "provision": provisioning.measure,
     "deploy": deploying.measure,
 }
 ON_SERVERS = {"provision", "deploy"}
 """Only where they are asked for: they take minutes, and a Docker engine of this machine."""
-WHEN_ASKED_FOR = {*ON_SERVERS, "scale"}
+WHEN_ASKED_FOR = {*ON_SERVERS, "scale", "million"}
 BIG = 100
 """From here on a value is shown without decimals."""
 
@@ -87,7 +91,7 @@ def _options() -> argparse.Namespace:
         "parts",
         nargs="*",
         metavar="PART",
-        help=f"what to measure: {', '.join(PARTS)}; without a name all but the last three",
+        help=f"what to measure: {', '.join(PARTS)}; without a name all but the last four",
     )
     options = parser.parse_args()
     if options.rounds < 1:

@@ -30,7 +30,7 @@ def measure(report: Report, rounds: int, say: Callable[[str], None]) -> None:
         say(f"consume into SQLite, round {number + 1} of {rounds}")
         with tempfile.TemporaryDirectory(prefix="herald-bench-") as folder:
             path = Path(folder, "db")
-            rates.append(_store(f"sqlite+aiosqlite:///{path}", partial(_stored, path)))
+            rates.append(_store(f"sqlite+aiosqlite:///{path}", partial(stored, path)))
     report.state("consume into SQLite", "/s", rates)
     if find_binaries() is None:
         report.note("consume into PostgreSQL: not measured, its server is not on this machine")
@@ -81,7 +81,7 @@ def _until(stored: Callable[[], int], wanted: int) -> int:
     return count
 
 
-def _stored(path: Path) -> int:
+def stored(path: Path) -> int:
     """Return how many commands an SQLite file holds; none while it is being made."""
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:

@@ -189,7 +189,7 @@ def test_a_number_that_is_none_clears_nothing_away(layout: Layout, number: objec
 def test_a_restore_first_settles_a_cut_over_that_died(layout: Layout, no_containers: None) -> None:
     """It starts every container of a data store; two of them would share their files."""
     JOURNAL.save(layout.journal)
-    options = Namespace(name="20260101T000000Z", release="", who="ada")
+    options = Namespace(name="20260101T000000Z", release="", hold=False, who="ada")
     with pytest.raises(AgentError, match="no backup is called"):
         put_in_place(layout, options)
     assert not layout.journal.exists()
@@ -206,6 +206,26 @@ def test_a_secret_that_was_removed_is_missed_before_anything_changes(
     (layout.secrets / "KEY.1").touch()
     with pytest.raises(AgentError, match=r"^this host lacks the secret TOKEN; deploy it again$"):
         change_to(layout, NEW, "ada", lambda _: None)
+    assert not layout.journal.exists()
+
+
+@pytest.mark.parametrize(
+    ("runs", "comes", "line"),
+    [
+        (OLD, NEW, "this is one of three servers, and the release is for a server alone: "),
+        (NEW, OLD, "this is a server alone, and the release is for one of three servers: "),
+    ],
+)
+def test_a_server_stays_one_of_three_or_alone(
+    layout: Layout, no_containers: None, runs: str, comes: str, line: str
+) -> None:
+    """Its two others would be left behind, or its data: that is told before anything changes."""
+    file = layout.releases / OLD / "release.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "copies": {"member": "10.0.0.1"}}))
+    layout.link("current", layout.releases / runs)
+    with pytest.raises(AgentError, match=line) as caught:
+        change_to(layout, comes, "ada", lambda _: None)
+    assert "\n" not in str(caught.value)
     assert not layout.journal.exists()
 
 

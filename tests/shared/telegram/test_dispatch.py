@@ -160,9 +160,9 @@ async def test_a_batch_of_days_ago_is_fetched_again(
     application.add_handler(TypeHandler(Update, too_late), group=-1)
     poller = Poller(application, application.bot.request, PollState(), await polling_lease(42))
     batch = [{"update_id": number, "message": MESSAGE} for number in (5, 6)]
-    poller._hand.take(poller._hand.window.take(batch, 0))
+    await poller._hand.take(poller._hand.window.take(batch, 0))
     await eventually(lambda: poller._hand.window.offset == 0)
-    poller._hand.take(poller._hand.window.take(batch[1:], 0))
+    await poller._hand.take(poller._hand.window.take(batch[1:], 0))
     await eventually(lambda: poller._hand.window.offset == 7)
     assert kept(redis_server) == []
     assert KEPT not in [call["text"] for call in telegram.called("sendMessage")]

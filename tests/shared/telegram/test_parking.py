@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from shared.generated.events import telegram_update
 from shared.metrics import exposition
+from shared.telegram import Notices
 from shared.telegram.broker import close_broker, connect_broker
 from shared.telegram.updates.parking import FRESH, MOST, Parked, Parking
 from shared.telegram.updates.window import CAPACITY, Window
@@ -111,6 +112,7 @@ async def test_what_was_parked_a_day_ago_is_kept_and_not_handled(
     redis_server: RedisServer, sim: Service, telegram: SimClient, held_by: Path
 ) -> None:
     """Nobody knows any more whether its events were published; a person decides."""
+    written = await telegram.write("hello", user=9)
     chat = {"id": 9, "type": "private", "first_name": "Ada"}
     sender = {"id": 9, "is_bot": False, "first_name": "Ada"}
     message = {"message_id": 1, "date": 1, "chat": chat, "from": sender, "text": "/command old"}
@@ -124,6 +126,8 @@ async def test_what_was_parked_a_day_ago_is_kept_and_not_handled(
     assert letter[b"event_id"] == b"42:5"
     assert letter[b"reason"].startswith(b"it was parked for a day")
     assert commands(redis_server) == []
+    answer = await telegram.wait_for_answer(9, after=written.message_id, timeout=30)
+    assert answer.text == Notices().kept
 
 
 @pytest.fixture
@@ -216,6 +220,8 @@ async def test_a_stop_or_another_holder_is_noticed_while_redis_is_away(
         *('{"since": 1}', '{"update": {"update_id": 5}}', '{"since": 1, "update": [5]}'),
         '{"since": "1", "update": {"update_id": 5}}',
         '{"since": 1, "update": {"update_id": 6}}',
+        '{"since": 1, "update": {"update_id": 5.0}}',
+        f'{{"since": {10**400}, "update": {{"update_id": 5}}}}',
     ],
     ids=lambda text: ascii(text[:40]),
 )
@@ -239,9 +245,9 @@ async def test_more_than_may_be_parked_are_taken_over(
     parking: Parking, redis_server: RedisServer
 ) -> None:
     """A bot that was frozen while it parked has written beside another; then none are parked."""
-    assert await parking.park(updates(*range(MOST)))
+    assert await parking.park(updates(*range(1, MOST + 1)))
     frozen = Parking(42)
-    assert await frozen.park(updates(*range(MOST, MOST + 5)))
+    assert await frozen.park(updates(*range(MOST + 1, MOST + 6)))
     after = Parking(42)
     assert len(await after.take_over()) == MOST + 5
     assert after.room == 0

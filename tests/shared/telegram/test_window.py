@@ -1,10 +1,12 @@
 """What is in hand is confirmed up to the oldest unfinished update, and taken once."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
 
+from shared.telegram.updates import window as window_module
 from shared.telegram.updates.window import CAPACITY, Window
 
 
@@ -115,3 +117,19 @@ def test_what_is_not_in_hand_is_not_finished(window: Window) -> None:
     assert not window.finish(5)
     assert not window.finish(8)
     assert window.offset == 6
+
+
+def test_an_answer_in_another_order_confirms_nothing_early() -> None:
+    """The offset stands at the lowest id of an answer, as it confirms all that lie below it."""
+    window = Window()
+    assert taken(window, 7, 5, 6) == [5, 6, 7]
+    assert window.offset == 5
+
+
+def test_a_clock_that_is_put_back_keeps_nothing_from_being_parked(
+    window: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is slow holds up everybody until it is parked."""
+    hour_ago = time.time() - 3600
+    monkeypatch.setattr(window_module, "time", lambda: hour_ago)
+    assert list(window.in_hand_for(60, 2)) == [5, 6]

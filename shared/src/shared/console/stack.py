@@ -25,8 +25,9 @@ from shared.streams.server.sentinels import Sentinels
 from shared.tail.entries import Content
 from shared.tail.follow import connection
 
-Server = Callable[[], Awaitable[tuple[str, str]]]
-"""Tells version and role of the database; raises where it does not answer."""
+Server = Callable[[], Awaitable[Iterable[tuple[str, str, str, str]]]]
+"""Tells of each copy of the database how it is (`works`), its version, its role and its address;
+raises where it does not answer."""
 
 ADDRESSES = r"^(\w+=http://\S+( +\w+=http://\S+)*)?$"
 """The form of addresses."""
@@ -108,7 +109,7 @@ class Stack:
         if part["type"] == "redis":
             instances = await self._redis()
         elif part["type"] == "postgres":
-            instances = [await self._database()]
+            instances = await self._database()
         elif url := self._health.get(name):
             instances = await asyncio.to_thread(lambda: list(_ask(url)))
         else:
@@ -138,15 +139,15 @@ class Stack:
         role = "" if alone else "primary" if info["role"] == "master" else "replica"
         return [Instance(GOOD, "works", version, role, primary), *map(_copy, copies)]
 
-    async def _database(self) -> Instance:
+    async def _database(self) -> list[Instance]:
         if self._server is None:
-            return Instance(UNKNOWN, "nobody here can ask it")
+            return [Instance(UNKNOWN, "nobody here can ask it")]
         try:
             async with asyncio.timeout(PATIENCE):
-                version, role = await self._server()
+                copies = await self._server()
         except Exception as error:  # noqa: BLE001 — whatever it is, the database does not answer
-            return Instance(BAD, describe(error))
-        return Instance(GOOD, "works", version, role)
+            return [Instance(BAD, describe(error))]
+        return [Instance(GOOD if copy[0] == "works" else BAD, *copy) for copy in copies]
 
 
 async def _primary(url: str, client: Redis) -> str:

@@ -13,9 +13,10 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
-from sqlalchemy import MetaData, func, select, text
+from sqlalchemy import MetaData, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from shared.inbox.copies import DatabaseCopy, copies_of
 from shared.inbox.engine import make_engine, make_usable
 from shared.inbox.inbox import Effect, Inbox, inbox_table
 from shared.inbox.rows import Undo
@@ -107,14 +108,10 @@ class Database:
         async with self.begin() as connection:
             return [(name, moment) for name, moment in await connection.execute(query)]
 
-    async def server(self) -> tuple[str, str]:
-        """Return what the database is, with its version, and its role where it has copies."""
+    async def server(self) -> list[DatabaseCopy]:
+        """Return what the database is, the copy that is connected to first."""
         async with self.begin() as connection:
-            if connection.dialect.name == "sqlite":
-                return f"SQLite {await connection.scalar(text('SELECT sqlite_version()'))}", ""
-            version = await connection.scalar(text("SHOW server_version"))
-            copies = await connection.scalar(text("SELECT count(*) FROM pg_stat_replication"))
-            return str(version), "primary" if copies else ""
+            return await copies_of(connection)
 
     async def measure(self) -> None:
         """Tell the metrics how many events each handler's inbox remembers."""

@@ -1,9 +1,10 @@
 """How much of the bot one sender may have, so that no one fills Redis for all the others.
 
-Two leaky buckets a sender: messages in a minute, and bytes in a day. Who is over one of them is
-told once, and nothing more is taken before a quarter of that bucket has run out; what was not
-taken is no event. What is taken is answered as always, so a sender knows which of the messages
-that were. A bot that is started anew begins with empty buckets.
+Two leaky buckets a sender: messages in a minute, and bytes in a day; and a bound of what is in
+hand, where handlers are slow. Who is over one of them is told once, and nothing more is taken
+before a quarter of it is free again; what was not taken is no event. What is taken is answered as
+always, so a sender knows which of the messages that were. A bot that is started anew begins with
+empty buckets.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from pydantic_core import to_json
 
 from shared.telegram.notices import Notices
 from shared.telegram.replies.outbox import Outbox
+from shared.telegram.updates.parking import MOST
 from shared.telegram.updates.senders import chat_of, sender_of
 
 log = structlog.get_logger(__name__)
@@ -27,8 +29,10 @@ RECOVERED = 0.25
 """Share of a bucket that has to be free before more is taken from a sender who was over it."""
 MOST_SENDERS = 10_000
 """Senders that are remembered, at about 2 kB each; whoever was quiet longest is forgotten."""
+MOST_IN_HAND = MOST // 4
+"""Updates of one sender that are in hand, and no more than may be written in a minute."""
 NOTICE_TIMEOUT = 10.0
-"""Seconds that a batch waits, once for each sender who is over the quota, until that was told."""
+"""Seconds that the first update which was not taken waits until its sender was told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +48,12 @@ NO_QUOTA = Quota(0, 0)
 
 @dataclass(slots=True)
 class _Sender:
-    """One sender's buckets, and whether they were told that they are over one of them."""
+    """One sender's buckets, and whether they are over the quota and were told so."""
 
     messages: AsyncLimiter | None
     bytes: AsyncLimiter | None
     over: bool = False
+    notified: bool = False
 
 
 class Flood:
@@ -60,17 +65,21 @@ class Flood:
         self._notices = notices
         self._senders: OrderedDict[int, _Sender] = OrderedDict()
 
-    async def admits(self, update: dict[str, Any]) -> bool:
+    async def admits(self, update: dict[str, Any], in_hand: int) -> bool:
         """Whether an update is to be handled; it counts, and this returns without waiting.
 
-        Otherwise its sender has been told once this returns, or could not be.
+        Args:
+            update: as Telegram wrote it.
+            in_hand: how many others of its sender are not finished.
         """
         if self._quota == NO_QUOTA or (number := sender_of(update)) is None:
             return True
         sender, size = self._sender(number), float(size_of(update))
         share = RECOVERED if sender.over else 0.0
-        if _has_room(sender.messages, 1.0, share) and _has_room(sender.bytes, size, share):
-            sender.over = False
+        most = min(self._quota.messages_a_minute or MOST_IN_HAND, MOST_IN_HAND)
+        few = in_hand < most * (1 - share)
+        if few and _has_room(sender.messages, 1.0, share) and _has_room(sender.bytes, size, share):
+            sender.over = sender.notified = False
             for bucket, amount in ((sender.messages, 1.0), (sender.bytes, size)):
                 if bucket is not None:
                     await bucket.acquire(amount)
@@ -78,9 +87,20 @@ class Flood:
         if not sender.over:
             sender.over = True
             log.warning("sender is over the quota", sender=number)
-            text = self._notices(update).too_much
-            await self._tell(chat_of(update) or number, text)
         return False
+
+    async def turn_away(self, update: dict[str, Any]) -> None:
+        """Tell the sender of an update that is not taken, once for all that is turned away.
+
+        That one alone waits until they were told, or could not be: others wait for nobody.
+        """
+        number = sender_of(update)
+        if number is None:
+            return
+        sender = self._sender(number)
+        if not sender.notified:
+            sender.notified = True
+            await self._tell(chat_of(update) or number, self._notices(update).too_much)
 
     async def _tell(self, chat: int, text: str) -> None:
         try:

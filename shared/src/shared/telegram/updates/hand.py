@@ -14,6 +14,7 @@ from shared.telegram.context import Bot
 from shared.telegram.updates.dispatch import handle, keep
 from shared.telegram.updates.parking import Parking
 from shared.telegram.updates.senders import sender_of
+from shared.telegram.updates.telling import tell
 from shared.telegram.updates.window import InHand
 from shared.tracing import handling, receiving
 
@@ -71,16 +72,24 @@ class Hand(Generic[W]):
         for each in parked:
             self.window.note_parked(int(each.update["update_id"]))
             work = self._handle if each.fresh else self._keep
-            self._put(each.update, partial(work, self.window, each.update))
+            update, sender = each.update, sender_of(each.update)
+            self._put(update, partial(work, self.window, update), None, sender)
 
-    def take(self, updates: Iterable[dict[str, Any]]) -> None:
-        """Put updates that the window has taken into the lanes of their senders, in their order."""
+    async def take(self, updates: Iterable[dict[str, Any]]) -> None:
+        """Put updates that the window has taken into the lanes of their senders, in their order.
+
+        One that is over its sender's quota takes no place in a lane; this returns without waiting.
+        """
         new = list(updates)
         self._application.moments.fetched(new)
         with receiving(len(new)) as received:
             for update in new:
                 catalogue.UPDATES.add("fetched")
-                self._put(update, partial(self._handle, self.window, update), received)
+                sender = sender_of(update)
+                in_hand = self._application.lanes.length(sender)
+                admitted = await self._application.flood.admits(update, in_hand)
+                work, lane = (self._handle, sender) if admitted else (self._turn_away, None)
+                self._put(update, partial(work, self.window, update), received, lane)
 
     async def park(self) -> None:
         """Have what takes long confirmed before it is finished."""
@@ -115,17 +124,20 @@ class Hand(Generic[W]):
         return f"{self._application.bot.id}:{update_id}"
 
     def _put(
-        self, update: dict[str, Any], work: partial[Any], received: "Received | None" = None
+        self,
+        update: dict[str, Any],
+        work: partial[Any],
+        received: "Received | None",
+        lane: int | None,
     ) -> None:
         traced = handling(received, self.event_id(update["update_id"]), work)
-        self._application.lanes.put(sender_of(update), traced)
+        self._application.lanes.put(lane, traced)
 
     async def _handle(self, window: W, raw: dict[str, Any]) -> None:
         """Let the handlers have one update; it is finished when what came of it is durable."""
         event_id = self.event_id(raw["update_id"])
         try:
-            if await self._application.flood.admits(raw):
-                await handle(self._application, raw, event_id)
+            await handle(self._application, raw, event_id)
             await self._finish(window, raw["update_id"])
         except TooLateError as error:
             if raw["update_id"] in self._parking.here:
@@ -138,12 +150,21 @@ class Hand(Generic[W]):
         except Exception as error:  # noqa: BLE001 — it ends the loop, and there it is raised
             self._break(error)
 
+    async def _turn_away(self, window: W, raw: dict[str, Any]) -> None:
+        """Let an update go that is over its sender's quota, which they are told."""
+        try:
+            await self._application.flood.turn_away(raw)
+            await self._finish(window, raw["update_id"])
+        except Exception as error:  # noqa: BLE001 — as above
+            self._break(error)
+
     async def _keep(self, window: W, raw: dict[str, Any]) -> None:
-        """Bury what was parked a day ago: Telegram repeats nothing for longer either."""
+        """Bury what was parked a day ago, and tell its sender: Telegram repeats none for longer."""
         event_id = self.event_id(raw["update_id"])
         try:
             await keep(raw, event_id, TOO_OLD)
             log.warning("parked update kept in the dead letters", event_id=event_id)
+            await tell(self._application, raw, self._application.notices_for(raw).kept)
             await self._finish(window, raw["update_id"])
         except Exception as error:  # noqa: BLE001 — as above
             self._break(error)

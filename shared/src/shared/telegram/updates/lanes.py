@@ -33,6 +33,10 @@ class Lanes:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def length(self, lane: int | None) -> int:
+        """Return how much is under way or waits in a lane."""
+        return 0 if lane is None else len(self._lanes.get(lane, ()))
+
     async def run(self, lane: int | None, work: Work) -> None:
         """Do some work when its lane is free, and return when it is done; raises what it raises.
 

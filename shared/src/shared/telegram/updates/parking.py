@@ -23,6 +23,7 @@ from shared.generated.events import broker, telegram_update
 from shared.keys import beside
 from shared.metrics import catalogue
 from shared.streams.retry import RedisOutage, until_answered
+from shared.telegram.api.answers import has_id
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -64,12 +65,12 @@ class Parked:
         try:
             content = json.loads(text)
             update, since = content["update"], content["since"]
-            same = update["update_id"] == update_id
-        except (LookupError, TypeError, RecursionError) as error:
+            seconds = float(since) if isinstance(since, int | float) else None
+        except (LookupError, TypeError, RecursionError, OverflowError) as error:
             raise ValueError(type(error).__name__) from error
-        if not same or not isinstance(since, int | float):
+        if seconds is None or not has_id(update) or update["update_id"] != update_id:
             raise ValueError("another id, or no time")
-        return cls(update, since)
+        return cls(update, seconds)
 
 
 class Parking:

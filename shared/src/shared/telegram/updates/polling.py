@@ -81,7 +81,7 @@ class Poller:
                 if await self._until_worth_asking(stopping):
                     updates = await self._unless(stopping, self._fetch())
                     self._application.moments.answered(self._asked_with)
-                    self._hand.take(self._hand.window.take(updates, self._asked_with))
+                    await self._hand.take(self._hand.window.take(updates, self._asked_with))
             if not await self._hand.drain(STOP_GRACE):
                 log.warning("stopped with updates unhandled; Telegram will repeat them")
             if self._hand.window.offset and self._lease.held:

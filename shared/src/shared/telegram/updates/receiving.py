@@ -222,7 +222,7 @@ class Receiver:
         if not self._taking or not self._lease.held:
             return False  # it was lost while the body came
         window = self._hand.window
-        self._hand.take(window.take(update))
+        await self._hand.take(window.take(update))
         done = await window.finished(update["update_id"])
         if done:
             self._application.moments.confirmed(update["update_id"])

@@ -12,6 +12,7 @@ Source: core.telegram.org/bots/api#getupdates.
 import asyncio
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from operator import itemgetter
 from time import time
 from typing import Any
 
@@ -34,8 +35,8 @@ class InHand:
 
     def in_hand_for(self, seconds: float, most: int) -> dict[int, Parked]:
         """Return the oldest unfinished updates that are in hand for so long, by their ids."""
-        taken_before = time() - seconds
-        slow = (item for item in self._unfinished.items() if item[1].since <= taken_before)
+        now = time()  # which may have been put back since
+        slow = (item for item in self._unfinished.items() if abs(now - item[1].since) >= seconds)
         return dict(islice(slow, most))
 
     def finish(self, update_id: int) -> bool:
@@ -82,7 +83,7 @@ class Window(InHand):
         return len(self._unfinished) + sum(i >= offset for i in self._finished)
 
     def take(self, updates: Iterable[dict[str, Any]], offset: int) -> Iterator[dict[str, Any]]:
-        """Yield the updates that are new, in their order; they are in hand from now on.
+        """Yield the updates that are new, in the order of their ids; they are in hand from now on.
 
         Args:
             updates: what a getUpdates gave.
@@ -90,7 +91,7 @@ class Window(InHand):
         """
         self._finished = {i for i in self._finished if i >= offset}
         now = time()
-        for update in updates:
+        for update in sorted(updates, key=itemgetter("update_id")):
             update_id = int(update["update_id"])
             if update_id in self._unfinished or update_id in self._finished:
                 continue
