@@ -112,8 +112,8 @@ def may_begin(group: Group) -> bool:
     if any("leads" not in group.looks[member.host.name].status for member in running):
         names = ", ".join(member.host.name for member in running)
         raise UnavailableError(
-            f"{names} runs a release for one server alone; docs/SCALE.md says how it becomes one "
-            "of three"
+            f"{names} runs a release for one server alone, and its data does not go to three yet: "
+            "three begin on servers that run nothing; see docs/SCALE.md"
         )
     if len(running) < len(group.members) - 1:
         raise UnavailableError(

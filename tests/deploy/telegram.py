@@ -5,6 +5,7 @@ import ipaddress
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,19 +14,24 @@ from tests.processes import simulator, url_of
 
 
 @contextmanager
-def reachable_simulator(*, any_token: bool = False, network: str = "bridge") -> Iterator[str]:
+def reachable_simulator(
+    *, any_token: bool = False, network: str = "bridge", authority: Path | None = None
+) -> Iterator[str]:
     """Run a simulator inside the block; its address is the value.
 
     Args:
         any_token: Accept every token of the right shape, so that none has to be in the simulator's
             environment.
         network: The network of this machine's engine that it listens on.
+        authority: A certificate of whoever it is to trust where it brings updates.
     """
     (bridge,) = json.loads(docker("network", "inspect", network))
     subnet = ipaddress.ip_network(bridge["IPAM"]["Config"][0]["Subnet"])
     gateway = str(next(subnet.hosts()))
     sim = simulator(limits=False)
     sim.variables["SIM_HOST"] = gateway
+    if authority:
+        sim.variables["SSL_CERT_FILE"] = str(authority)
     if any_token:
         del sim.variables["SIM_TOKENS"]
     url = url_of(sim).replace("127.0.0.1", gateway)

@@ -209,6 +209,26 @@ def test_a_secret_that_was_removed_is_missed_before_anything_changes(
     assert not layout.journal.exists()
 
 
+@pytest.mark.parametrize(
+    ("runs", "comes", "line"),
+    [
+        (OLD, NEW, "this is one of three servers, and the release is for a server alone: "),
+        (NEW, OLD, "this is a server alone, and the release is for one of three servers: "),
+    ],
+)
+def test_a_server_stays_one_of_three_or_alone(
+    layout: Layout, no_containers: None, runs: str, comes: str, line: str
+) -> None:
+    """Its two others would be left behind, or its data: that is told before anything changes."""
+    file = layout.releases / OLD / "release.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "copies": {"member": "10.0.0.1"}}))
+    layout.link("current", layout.releases / runs)
+    with pytest.raises(AgentError, match=line) as caught:
+        change_to(layout, comes, "ada", lambda _: None)
+    assert "\n" not in str(caught.value)
+    assert not layout.journal.exists()
+
+
 def test_an_image_that_was_sent_and_never_named_goes(
     layout: Layout, tmp_path: Path, no_containers: None
 ) -> None:

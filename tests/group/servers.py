@@ -1,6 +1,9 @@
 """Three servers with Docker engines of their own on one network, and the clone deployed to them."""
 
+import json
 import secrets
+import subprocess
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,9 +16,19 @@ from tests.deploy.server import ON_DISK, READY, Server, docker
 from tests.deploy.stores import CONTAINER
 from tests.deploy.telegram import reachable_simulator
 from tests.deploy.traffic import Traffic
+from tests.processes import TOKEN
 
 NAMES = ("one", "two", "three")
 ENVIRONMENT = "env=staging"
+DOMAIN = "bot.example.org"
+CADDY = f"""
+  - name: caddy
+    type: caddy
+    description: TLS for the host name under which Telegram brings updates.
+    overlays: [prod]
+    host: {DOMAIN}
+    certificate: given
+"""
 PRIMARY = (
     f"docker exec $({CONTAINER % 'redis_sentinel'}) "
     "redis-cli -p 26379 sentinel get-master-addr-by-name redis | head -n 1"
@@ -87,6 +100,29 @@ class Three:
         """Have a server let another one in again."""
         self.servers[name].sh(f"iptables -D INPUT -s {self.addresses[other]} -j DROP")
 
+    def have_updates_brought(self) -> None:
+        """Declare that Telegram brings the updates, over TLS, to whichever server has the lease."""
+        for name, address in self.addresses.items():
+            settings = {"TELEGRAM_API_URL": self.project.telegram, **self.project.settings}
+            settings["WEBHOOK_IP_ADDRESS"] = address
+            self.project.own[name] |= {"settings": settings}
+        text = (self.project.checkout / "services.yml").read_text() + CADDY
+        bot = "  - name: tg_bot\n    type: python\n"
+        assert text.count(bot) == 1
+        self.project.write("services.yml", text.replace(bot, f"{bot}    updates: webhook\n"))
+        self.project.git("add", "--all")
+        self.project.git("commit", "--quiet", "--message", "Add what is rendered for Caddy")
+        for secret in ("CERTIFICATE", "KEY"):
+            text = (self.project.folder / secret).read_text()
+            self.project.succeed("secrets", ENVIRONMENT, f"set=WEBHOOK_{secret}", stdin=text)
+
+    def brought_to(self) -> str:
+        """Return the server to whose address Telegram brings updates; empty where to none."""
+        url = f"{self.project.telegram}/bot{TOKEN}/getWebhookInfo"
+        with urllib.request.urlopen(url) as answer:  # noqa: S310 - http, of this test
+            address = json.load(answer)["result"].get("ip_address", "")
+        return next((name for name, own in self.addresses.items() if own == address), "")
+
     def primary(self, asked: str) -> str:
         """Return the server with the Redis that is written to, as a Sentinel names it."""
         address = self.servers[asked].sh(PRIMARY).strip()
@@ -98,6 +134,15 @@ class Three:
         self.servers[asked].sh(f"{AGENT} whole --seconds 180 --away {away}")
 
 
+def certificate(folder: Path) -> Path:
+    """Make a certificate for DOMAIN that is its own authority, and its key; return the former."""
+    command = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2")
+    files = ("-keyout", folder / "KEY", "-out", folder / "CERTIFICATE")
+    name = ("-subj", f"/CN={DOMAIN}", "-addext", f"subjectAltName=DNS:{DOMAIN}")
+    subprocess.run((*command, *files, *name), check=True, capture_output=True)
+    return folder / "CERTIFICATE"
+
+
 @contextmanager
 def three(folder: Path) -> Iterator[Three]:
     """Make three servers with nothing on them but Docker, and a clone with copies of its stores."""
@@ -106,8 +151,10 @@ def three(folder: Path) -> Iterator[Three]:
     docker("network", "create", "--subnet", f"{prefix}.0/24", network)
     with ExitStack() as stack:
         stack.callback(docker, "network", "rm", network)
-        telegram = stack.enter_context(reachable_simulator(network=network))
+        authority = certificate(folder)
+        telegram = stack.enter_context(reachable_simulator(network=network, authority=authority))
         project = Project(folder, telegram)
+        project.data = {"firewall_ports": [443]}
         addresses = {name: f"{prefix}.{10 + place}" for place, name in enumerate(NAMES)}
         traffic = Traffic(telegram, Server(folder))
         made = Three(network, project, traffic, addresses, stack)
@@ -115,7 +162,7 @@ def three(folder: Path) -> Iterator[Three]:
             server = Member(folder / name, READY, (*ON_DISK, *made.at(address)))
             project.servers[name] = stack.enter_context(server)
             project.own[name] = {"private_address": address}
-            rules = firewall.program((), (22,), address, addresses.values())
+            rules = firewall.program((443,), (22,), address, addresses.values())
             server.write(firewall.PATH, rules.encode())
             server.sh(f"chmod 755 {firewall.PATH} && {firewall.PATH} apply")
         traffic.server = project.servers["one"]

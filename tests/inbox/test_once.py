@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -43,6 +43,14 @@ async def test_a_redelivered_event_counts_once(ledger: Ledger) -> None:
     for attempt in (1, 2, 3):
         await ledger.enter(said(1), delivery(attempt=attempt))
     assert len(await stored(ledger)) == 1
+
+
+async def test_a_time_comes_back_in_utc(ledger: Ledger) -> None:
+    """Whatever its offset was, and though SQLite keeps none."""
+    at = datetime(2026, 1, 31, 12, 30, tzinfo=timezone(timedelta(hours=2)))
+    await ledger.enter(said(1).model_copy(update={"at": at}), delivery())
+    (row,) = await stored(ledger)
+    assert (row["at"], row["at"].utcoffset()) == (at, timedelta())
 
 
 async def test_an_id_of_another_source_is_another_event(ledger: Ledger) -> None:

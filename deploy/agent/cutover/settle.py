@@ -10,7 +10,7 @@ from deploy.agent.host.errors import AgentError
 from deploy.agent.host.health import UnhealthyError
 from deploy.agent.host.layout import Layout
 from deploy.agent.host.lock import CUT_OVER, flock
-from deploy.agent.host.release import Release, missing_images, missing_secrets
+from deploy.agent.host.release import Release, facts_of, missing_images, missing_secrets
 from deploy.agent.host.stack import let_networks_out
 
 ROLLED_BACK = 1
@@ -33,6 +33,7 @@ def change_to(layout: Layout, name: str, who: str, save: Save) -> int:
         audit = Audit(layout.audit, who, name)
         release = Release.load(layout.release(name))
         check(release, layout)
+        check_kind(release, layout)
         cut_over = CutOver.begin(layout, release, audit)
         switches = cut_over.journal.switches
         audit.note("begun", services=[switch.service for switch in switches])
@@ -53,6 +54,21 @@ def check(release: Release, layout: Layout) -> None:
         raise AgentError(f"this host lacks the image of {', '.join(images)}; deploy it again")
     if secrets := missing_secrets(release, layout):
         raise AgentError(f"this host lacks the secret {', '.join(secrets)}; deploy it again")
+
+
+def check_kind(release: Release, layout: Layout) -> None:
+    """Make sure that one of three servers gets a release for one of three, and no other server.
+
+    Raises:
+        AgentError: It would go on with its own copy alone, or with copies that nobody else has.
+    """
+    current = layout.linked("current")
+    runs = facts_of(current) if current else {}
+    if not runs or ("copies" in runs) == ("copies" in release.facts):
+        return
+    kinds = ("one of three servers", "a server alone")
+    now, then = kinds if "copies" in runs else reversed(kinds)
+    raise AgentError(f"this is {now}, and the release is for {then}: see docs/SCALE.md")
 
 
 def fail(cut_over: CutOver, error: Exception) -> int:
