@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from shared.console import console
+from shared.console.views import MOST_ENTRIES, Views
 from shared.generated.events import command_received
 from shared.streams import StreamBroker
 from shared.streams.event.moments import LAST, moment
@@ -99,3 +100,23 @@ async def test_an_address_that_is_none_is_refused(redis_server: RedisServer) -> 
         for wrong in ({"Origin": "http://["}, {"Host": "[::1"}, {"Host": ""}, {"Origin": "null"}):
             answer = await http.post("/api/letters", json=body, headers={"Origin": HERE, **wrong})
             assert answer.status_code == 403, wrong
+
+
+async def test_a_page_is_sent_the_newest_of_a_flood(redis_server: RedisServer) -> None:
+    """Nobody reads thousands in a second, and to send them all would cost who stores them."""
+    client, views = redis_server.client(), Views(redis_server.url)
+    ids: list[str] = []
+    async with aclosing(views.follow()) as happening:
+        async for message in happening:
+            if "places" in message:
+                with client.pipeline(transaction=False) as pipe:
+                    for number in range(10 * MOST_ENTRIES):
+                        pipe.xadd(STREAM, {"__data__": b"{}"}, id=f"1-{number + 1}")
+                    pipe.execute()
+            if "entry" in message:
+                ids.append(message["entry"]["id"])
+                if ids[-1] == f"1-{10 * MOST_ENTRIES}":
+                    break
+    newest = [f"1-{number + 1}" for number in range(9 * MOST_ENTRIES, 10 * MOST_ENTRIES)]
+    assert ids[-MOST_ENTRIES:] == newest
+    assert len(ids) == 2 * MOST_ENTRIES

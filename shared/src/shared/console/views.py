@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any
 
 import structlog
 from redis.asyncio import Redis
@@ -15,7 +14,7 @@ from shared.dead_letters import STREAMS, act, plain
 from shared.streams.dead_letters.graveyard import Graveyard
 from shared.streams.server.connection import short_lived_client
 from shared.tail.entries import Content, Wanted
-from shared.tail.follow import Begin, connection, from_redis
+from shared.tail.follow import Begin, behind, connection, from_redis
 from shared.tail.groups import standing
 
 log = structlog.get_logger(__name__)
@@ -24,6 +23,8 @@ MOST_LETTERS = 200
 """Letters of a stream that are shown at a time, the oldest first."""
 RECENT = 50
 """Entries of each stream that are shown of before."""
+MOST_ENTRIES = 200
+"""Entries of a stream that the page keeps; of more in a second it is sent as many of the newest."""
 MOST_AUDITED = 100
 
 
@@ -53,9 +54,9 @@ class Views:
     async def follow(self) -> AsyncGenerator[Content]:
         """Yield the newest entries, then what happens, as `shared.tail.follow` has it."""
         async with self._client() as client:
-            behind = {name: await _behind(client, name, RECENT) for name in self.streams}
-            begin = Begin(places=behind)
-            async with aclosing(from_redis(client, self.streams, Wanted(), begin)) as happening:
+            begin = Begin(places={it: await behind(client, it, RECENT) for it in self.streams})
+            follow = from_redis(client, self.streams, Wanted(), begin, newest=MOST_ENTRIES)
+            async with aclosing(follow) as happening:
                 async for message in happening:
                     yield message
 
@@ -127,9 +128,3 @@ class _Graveyard:
 
     def __exit__(self, *_: object) -> None:
         self._client.close()
-
-
-async def _behind(client: Redis, key: str, count: int) -> str:
-    """Return the id before a stream's newest entries."""
-    newest: Any = await client.xrevrange(key, count=count + 1)
-    return newest[-1][0].decode() if len(newest) > count else "0-0"

@@ -63,7 +63,7 @@ class Begin:
 
 
 async def from_redis(
-    client: Redis, streams: Sequence[str], wanted: Wanted, begin: Begin
+    client: Redis, streams: Sequence[str], wanted: Wanted, begin: Begin, newest: int = 0
 ) -> AsyncGenerator[Content]:
     """Yield what happens, across outages of Redis.
 
@@ -72,13 +72,15 @@ async def from_redis(
         streams: the streams; their dead letters belong to them.
         wanted: which entries are meant.
         begin: where it begins.
+        newest: how many entries of a key are worth reading in `EVERY` seconds: what more there was
+            is left out but for as many of the newest; 0 where all of them are meant.
 
     Raises:
         EndedError: Redis refuses the user.
     """
     letters = {dead_letters_of(stream): stream for stream in streams}
     places: dict[str, str] = {}
-    backoff, away, looked = Backoff(first=0.2), False, -EVERY
+    backoff, away, looked, crowded = Backoff(first=0.2), False, -EVERY, False
     while True:
         messages: list[Content] = []
         try:
@@ -89,8 +91,8 @@ async def from_redis(
                 views = await standing(client, streams)
                 messages.append({"status": [view.as_json() for view in views]})
                 looked = monotonic()
-            behind: Any = places  # redis-py's keys may be bytes as well
-            messages += _read(await client.xread(behind, PAGE, int(EVERY * 1000)), letters)
+            happened = await _read_on(client, places, letters, newest or PAGE, crowded=crowded)
+            messages += happened
         except (RedisError, OSError) as error:
             if isinstance(error, RedisError) and denies(error):
                 raise EndedError(f"Redis refuses this user: {error}", os.EX_CONFIG) from None
@@ -110,6 +112,13 @@ async def from_redis(
             if entry is None or wanted.takes(entry):
                 yield message
         check_cancelled()
+        crowded = 0 < newest <= len(happened)
+
+
+async def behind(client: Redis, key: str, count: int) -> str:
+    """Return the id before a stream's newest entries."""
+    entries: Any = await client.xrevrange(key, count=count + 1)
+    return entries[-1][0].decode() if len(entries) > count else START
 
 
 async def from_process(command: Sequence[str], given: str) -> AsyncGenerator[Content]:
@@ -199,6 +208,18 @@ async def _start(client: Redis, key: str, begin: Begin) -> str:
     return last[0][0].decode() if last else START
 
 
+async def _read_on(
+    client: Redis, places: dict[str, str], letters: Mapping[str, str], count: int, *, crowded: bool
+) -> list[Content]:
+    """Return up to `count` entries of each key behind its place; if crowded the newest, later."""
+    if crowded:
+        await asyncio.sleep(EVERY)
+        for key, place in places.items():
+            places[key] = max(place, await behind(client, key, count), key=_moment)
+    after: Any = places  # redis-py's keys may be bytes as well
+    return _read(await client.xread(after, count, int(EVERY * 1000)), letters)
+
+
 def _read(reply: Any, letters: Mapping[str, str]) -> list[Content]:
     """Return what XREAD has answered as messages, in the order in which it was added."""
     read = reply.items() if isinstance(reply, dict) else reply or ()
@@ -215,7 +236,11 @@ def _read(reply: Any, letters: Mapping[str, str]) -> list[Content]:
 
 def _order(message: Content) -> tuple[int, ...]:
     (content,) = message.values()
-    return tuple(map(int, content["id"].split("-")))
+    return _moment(content["id"])
+
+
+def _moment(id_: str) -> tuple[int, ...]:
+    return tuple(map(int, id_.split("-")))
 
 
 def _note(places: dict[str, str], message: Content) -> None:
