@@ -10,6 +10,8 @@ from deploy.group.members import Member
 from deploy.host.heartbeat import locked
 
 DIFFERENT = 2
+WHOLE_WITHIN = 300
+"""Seconds that the copies have to be whole again after something was changed."""
 
 
 @dataclass

@@ -10,15 +10,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from deploy.errors import DeployError, RemoteError, UnavailableError, UsageError
-from deploy.group.group import Group
+from deploy.group.group import WHOLE_WITHIN, Group
 from deploy.group.looking import look
 from deploy.group.members import Member, on_each
 from deploy.host import backups, deploying
 from deploy.host.running import followed
 from deploy.inventory import expanded
 from deploy.outcome import Act
-
-WHOLE_WITHIN = 300
 
 
 def restore(

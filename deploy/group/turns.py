@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from functools import partial
 
 from deploy.errors import DeployError, UnavailableError
-from deploy.group.group import Group
+from deploy.group.group import WHOLE_WITHIN, Group
 from deploy.group.members import Member, on_each
 from deploy.host.running import followed
 
-WHOLE_WITHIN = 300
-"""Seconds that the copies have to be whole again after a server was changed."""
 BROUGHT_UP_WITHIN = 600
 
 
