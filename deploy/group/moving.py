@@ -181,8 +181,8 @@ def to_one(group: Group, keeper: Member, release: str) -> None:
     Raises:
         DeployError: A step failed.
     """
-    statuses = {member: group.looks[member.host.name].status for member in group.members}
-    leading = next((member for member in group.members if statuses[member]["saves"]), keeper)
+    saves = [m for m in group.members if group.looks[m.host.name].status.get("saves")]
+    leading = saves[0] if saves else keeper
 
     def each(name: str) -> None:
         on_each(
