@@ -8,12 +8,10 @@ from deploy.agent import moving, verbs
 from deploy.agent.copies import neighbours
 from deploy.agent.copies.copies import Copies, wait_until_whole
 from deploy.agent.host.audit import Audit
-from deploy.agent.host.errors import AgentError
+from deploy.agent.host.errors import DIFFERENT, AgentError
 from deploy.agent.host.layout import Layout
 from deploy.agent.host.lock import CUT_OVER, flock
 from deploy.agent.host.release import Release
-
-DIFFERENT = 2
 
 
 def look(_layout: Layout, options: argparse.Namespace) -> int:

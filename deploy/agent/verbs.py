@@ -14,11 +14,10 @@ from deploy.agent.cutover import settle
 from deploy.agent.data import backup, restore
 from deploy.agent.host import detached, images, lock, secret_store
 from deploy.agent.host.audit import Audit
-from deploy.agent.host.errors import AgentError
+from deploy.agent.host.errors import DIFFERENT, AgentError
 from deploy.agent.host.layout import Layout
 from deploy.agent.host.release import Release
 
-DIFFERENT = 2
 STOPPED = 128 + signal.SIGTERM
 FINAL = {os.EX_DATAERR, os.EX_USAGE, STOPPED}
 """The exit codes of what is the same however often it is tried."""
