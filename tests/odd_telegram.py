@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections import deque
-from types import TracebackType
 from typing import Any, Self
 
 from aiohttp import web
@@ -38,12 +37,7 @@ class OddTelegram:
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
 

@@ -15,7 +15,6 @@ import struct
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Self
 
 CHUNK = 256 * 1024
@@ -81,12 +80,7 @@ class RedisProxy:
         self._listener = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=CHUNK)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         if self._listener is not None:
             self._listener.close()
         self._open.set()

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from deploy.agent.host.errors import DIFFERENT
 from deploy.errors import UnavailableError, UsageError
 from deploy.group.looking import Look
 from deploy.group.members import Member
 from deploy.host.heartbeat import locked
 
-DIFFERENT = 2
 WHOLE_WITHIN = 300
 """Seconds that the copies have to be whole again after something was changed."""
 

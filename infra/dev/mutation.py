@@ -30,7 +30,7 @@ class DropCall(Operator):  # type: ignore[misc]  # cosmic-ray has no types
         if node.type != "simple_stmt" or node.children[0].type not in {"atom_expr", "power"}:
             return
         call = node.children[0]
-        if call.get_last_leaf().value == ")" and not call.get_code().strip().startswith("log."):
+        if call.get_last_leaf().value == ")" and call.get_first_leaf().value != "log":
             yield call.start_pos, call.end_pos
 
     def mutate(self, node: Any, index: int) -> Any:  # noqa: ARG002 — cosmic-ray's signature

@@ -5,7 +5,6 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack, closing
-from types import TracebackType
 from typing import Any, Self
 
 from shared.generated.events import command_received
@@ -51,12 +50,7 @@ class RedisPart:
             self.proxies[end] = await self._stack.enter_async_context(proxy)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self._stack.aclose()
 
     async def kill(self, down: float) -> None:

@@ -12,11 +12,18 @@ from infra.dev import mutants
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = """
+import logging
+
+log = logging.getLogger()
+
+
 def grown(age: int) -> bool:
     return age > 17
 
 
 def note(ages: list[int], age: int) -> list[int]:
+    # A line for the log is nothing that a test has to notice.
+    log.debug("noted")
     ages.append(age)
     return ages
 """

@@ -2,6 +2,9 @@
 
 import os
 
+DIFFERENT = 2
+"""The exit code of a check that found something that is not as it should be."""
+
 
 class AgentError(Exception):
     """Something that a person can mend; `str` is the finished line, `code` the exit code."""
