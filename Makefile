@@ -114,7 +114,7 @@ provision: ## Make a bare server ready [host=NAME | env=NAME, dry=1]
 replace: ## Make a new server ready in the place of a lost one of three, and have it join [host=NAME]
 	@$(DEPLOY) replace $(GIVEN)
 
-deploy: ## Release this checkout on servers [host=NAME | env=NAME, from=FOLDER without=NAME dry=1 REGISTRY=ADDRESS]
+deploy: ## Release this checkout on servers [host=NAME | env=NAME, from=FOLDER without=NAME moving=NAME dry=1 REGISTRY=ADDRESS]
 	@$(DEPLOY) deploy $(GIVEN)
 
 rollback: ## Go back to the previous release [host=… to=RELEASE without=NAME dry=1]

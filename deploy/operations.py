@@ -13,6 +13,7 @@ from pyinfra.api.operation import operation
 
 from deploy.errors import DeployError
 from deploy.group import members as group
+from deploy.group import moving as group_moving
 from deploy.group import releasing, restoring, returning
 from deploy.host import backups, deploying, heartbeat, provisioning, rolling_back
 from deploy.host.deploying import Prepared
@@ -59,17 +60,24 @@ def prepared() -> Prepared:
 
 
 @operation()
-def release(data: str = "", common: Prepared | None = None, without: str = "") -> Commands:
+def release(
+    data: str = "", common: Prepared | None = None, without: str = "", moving: str = ""
+) -> Commands:
     """Release this checkout.
 
     Args:
         data: A folder here with the backup that a new host starts with.
         common: What was prepared for all hosts, where that was done already.
         without: One of three servers that share their stores, which is gone and left out.
+        moving: One of three servers whose data goes to all, or that goes on alone.
     """
 
     def work(link: Link, say: Say, dry: bool) -> Iterator[Act]:  # noqa: FBT001 - a Work
         ready = common or prepared()
+        if moving:
+            group.check_moving(data, without)
+            members = group.members_of(ready.plan)
+            return group_moving.move(members, ready, moving, dry=dry) if members else iter(())
         if not group.is_group(ready.plan):
             group.check_alone(without)
             return deploying.release(link, ready, data, say, dry=dry)

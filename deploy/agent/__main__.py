@@ -11,9 +11,11 @@ from types import FrameType
 from deploy.agent import member, verbs
 from deploy.agent.host.errors import AgentError
 from deploy.agent.host.layout import Layout
+from deploy.agent.moving import STEPS
 
 Verb = Callable[[Layout, argparse.Namespace], int]
 
+MOVE = ("--step", "--keeper", "--keeps", "--backup", "--run")
 VERBS: dict[str, tuple[Verb, tuple[str, ...]]] = {
     "begin": (verbs.begin, ("name", "--run")),
     "cut-over": (verbs.cut_over, ("name", "--run")),
@@ -25,6 +27,8 @@ VERBS: dict[str, tuple[Verb, tuple[str, ...]]] = {
     "status": (verbs.show, ("--project",)),
     "look": (member.look, ("--own", "--others")),
     "whole": (member.whole, ("--seconds", "--away")),
+    "begin-move": (member.begin_move, ("name", *MOVE)),
+    "move": (member.move, ("name", *MOVE)),
     "tag": (verbs.tag, ("name",)),
     "drift": (verbs.differences, ()),
     "backup": (verbs.save, ("--wait", "--dry")),
@@ -43,6 +47,10 @@ KINDS: dict[str, dict[str, object]] = {
     "--token": {"default": "", "help": "tells one holder of the lock from another"},
     "--reason": {"default": "deploy", "help": "why the lock is taken"},
     "--seconds": {"type": float, "help": "how long the lock lasts, or is waited"},
+    "--step": {"required": True, "choices": list(STEPS), "help": "what a move does next"},
+    "--keeper": {"default": "", "help": "the server that has the data before a move, or after it"},
+    "--keeps": {"action": "store_true", "help": "it is this one"},
+    "--backup": {"default": "", "help": "a backup that was made for the move"},
     "--own": {"required": True, "help": "this server's private address"},
     "--others": {"default": "", "help": "those of the others, with commas between"},
     "--away": {"default": "", "help": "private addresses of servers that are known to be gone"},

@@ -40,6 +40,8 @@ def status(layout: Layout, project: str) -> Json:
         "lock": lock.describe(held) if held else None,
         "unfinished": unfinished,
         "restoring": _restoring(layout),
+        "moving": read_json(layout.moving),
+        "moved": (read_json(layout.moved) or {}).get("to", ""),
         "busy": lock.busy(layout),
         "free_bytes": free_bytes(layout),
         "time": time.time(),

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from deploy.agent import drift, status
+from deploy.agent import drift, moving, status
 from deploy.agent.copies.copies import Copies
 from deploy.agent.cutover import settle
 from deploy.agent.data import backup, restore
@@ -84,6 +84,9 @@ def recover(layout: Layout, options: argparse.Namespace) -> int:
     After a boot nobody else would try again. What no time mends ends it, and so does an hour.
     """
     audit, pause, said = Audit(layout.audit, options.who), FIRST_PAUSE, ""
+    if layout.moving.exists():
+        with lock.flock(layout, lock.CUT_OVER, wait=True):
+            return moving.after_boot(layout, audit)
     deadline = time.monotonic() + RECOVERS_WITHIN
     while True:
         try:
@@ -232,7 +235,8 @@ def finish_restore(layout: Layout, who: str) -> None:
 
 
 def running(layout: Layout) -> Release:
-    """Return the current release."""
+    """Return the current release, where its data is not being moved."""
+    settle.check_unmoved(layout)
     folder = layout.linked("current")
     if folder is None:
         raise AgentError("no release runs on this host; deploy one")

@@ -46,6 +46,8 @@ def check(plan: Plan, hosts: Sequence[Host]) -> None:
     """
     stores = " and ".join(part.name for part in copied(plan))
     have = f"{stores} {'has' if len(copied(plan)) == 1 else 'have'} copies: {COPIES}"
+    if not stores:
+        have = "the data moves from three servers to one"
     environment = hosts[0].environment if hosts else ""
     where = f"deploy/inventories/{environment}.py"
     if len(hosts) != COPIES:
@@ -127,6 +129,18 @@ def check_alone(without: str) -> None:
     """
     if without:
         raise UsageError("without= is for three servers that share their stores: docs/SCALE.md")
+
+
+def check_moving(data: str, without: str) -> None:
+    """Make sure that a move is asked for alone.
+
+    Raises:
+        UsageError: It is not.
+    """
+    if data or without:
+        raise UsageError(
+            "moving= wants all three servers and brings its data: no from=, no without="
+        )
 
 
 def membership(hosts: Sequence[Host], host: Host, founder: str = "") -> Membership:

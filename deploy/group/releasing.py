@@ -10,13 +10,13 @@ from functools import partial
 from deploy.errors import UnavailableError, UsageError
 from deploy.group.group import Group, gone
 from deploy.group.looking import look
-from deploy.group.members import Member, membership, on_each
+from deploy.group.members import Member, membership
 from deploy.group.restoring import resume, unfinished
+from deploy.group.sending import releases, send
 from deploy.group.turns import bring_up, in_turn
 from deploy.host import deploying
 from deploy.host.deploying import Prepared
 from deploy.outcome import Act
-from deploy.release import images
 from deploy.release.release import Release
 
 
@@ -85,19 +85,6 @@ def checked(
     return group
 
 
-def releases(
-    group: Group, prepared: Prepared, built: Mapping[str, str], founder: str
-) -> dict[str, Release]:
-    """Return the release for each server that is there, by its name; all are called the same."""
-    hosts, now = [member.host for member in group.members], deploying.moment()
-    return {
-        host.name: deploying.release_for(
-            host, prepared, built, membership(hosts, host, founder), now
-        )
-        for host in (member.host for member in group.there)
-    }
-
-
 def may_begin(group: Group) -> bool:
     """Whether the servers are brought up for the first time.
 
@@ -112,8 +99,8 @@ def may_begin(group: Group) -> bool:
     if any("leads" not in group.looks[member.host.name].status for member in running):
         names = ", ".join(member.host.name for member in running)
         raise UnavailableError(
-            f"{names} runs a release for one server alone, and its data does not go to three yet: "
-            "three begin on servers that run nothing; see docs/SCALE.md"
+            f"{names} runs a release for one server alone; to move its data to three: "
+            f"make deploy env={running[0].host.environment} moving={running[0].host.name}"
         )
     if len(running) < len(group.members) - 1:
         raise UnavailableError(
@@ -153,31 +140,3 @@ def tell_plan(
             member.say(f"would first have another server lead {' and '.join(leads)}")
     for member in group.away:
         member.say("is left out")
-
-
-def send(
-    group: Group,
-    prepared: Prepared,
-    new: Mapping[str, Release],
-    built: Mapping[str, str],
-    members: Sequence[Member],
-) -> None:
-    """Bring the release to each member that will run it; nothing uses it yet.
-
-    Raises:
-        DeployError: One lacks room, or a connection was lost.
-    """
-    lacks = {
-        member.host.name: images.lacking(built, group.looks[member.host.name].status["images"])
-        for member in members
-    }
-    for member in members:
-        free = group.looks[member.host.name].status["free_bytes"]
-        images.check_space(lacks[member.host.name], free)
-    bill = deploying.bill_for(prepared, new[members[0].host.name], built)
-
-    def deliver(member: Member) -> None:
-        name = member.host.name
-        deploying.send(member.link, prepared, new[name], lacks[name], bill, member.say)
-
-    on_each(members, deliver)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deploy.errors import RemoteError, UsageError
+from deploy.errors import RemoteError, UnavailableError, UsageError
 from deploy.host import backups
 from deploy.host.heartbeat import locked
 from deploy.host.running import followed
@@ -188,13 +188,33 @@ def check_there(host: Host, status: Mapping[str, Any], *, new: bool, dry: bool) 
     """Refuse what one look at the host shows to be wrong.
 
     Raises:
-        DeployError: Somebody has locked it, it has no room at all, or it has data already.
+        DeployError: Somebody has locked it, it has no room at all, it has data already, or its
+            data is elsewhere.
     """
     if new and status["current"]:
         current = status["current"]
         raise UsageError(
             f"{host.name} runs {current} already: deploy without from=, then make restore"
         )
+    if moving := status["moving"]:
+        raise UnavailableError(
+            f"the data of {host.name} is being moved: make deploy env={host.environment} "
+            f"moving={moving['keeper']} undoes that, or goes on"
+        )
+    if moved := status["moved"]:
+        raise UnavailableError(
+            f"the data of {host.name} has moved to {moved}: take {host.name} out of "
+            f"deploy/inventories/{host.environment}.py"
+        )
+    check_free(status, dry=dry)
+
+
+def check_free(status: Mapping[str, Any], *, dry: bool) -> None:
+    """Refuse a host that is locked, or has no room at all.
+
+    Raises:
+        DeployError: It is, or has none.
+    """
     if status["lock"] and not dry:
         words = f"locked by {status['lock']}; to take it away: make unlock"
         raise RemoteError(words, os.EX_TEMPFAIL)

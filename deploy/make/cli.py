@@ -30,6 +30,7 @@ VERBS = {
         {
             "from": "a new host only: a folder here with the backup that it starts with",
             "without": GONE,
+            "moving": "of three servers the one whose data goes to all, or that goes on alone",
         },
         dry=True,
     ),

@@ -32,6 +32,11 @@ def status(host: Host, project: str, say: Say) -> int:
     if restoring := seen["restoring"]:
         state = "under way" if seen["busy"] else "died; the next deploy goes on with it"
         say(f"restore   {restoring['backup'] or 'of another server'}: {state}")
+    if moving := seen["moving"]:
+        state = "under way" if seen["busy"] else f"make deploy moving={moving['keeper']} goes on"
+        say(f"move      of the data of {moving['keeper']}: {state}")
+    if seen["moved"]:
+        say(f"moved     its data is on {seen['moved']}")
     width = max([12, *(len(container["service"]) for container in seen["containers"])])
     for container in seen["containers"]:
         health = f", {container['health']}" if container["health"] else ""
@@ -40,7 +45,8 @@ def status(host: Host, project: str, say: Say) -> int:
     wrong: list[str] = seen["as_released"]
     if wrong:
         say(f"not as released: {', '.join(wrong)}")
-    return 2 if wrong or lacking or seen["unfinished"] or restoring else 0
+    unfinished = seen["unfinished"] or restoring or moving
+    return 2 if wrong or lacking or unfinished else 0
 
 
 def listed(names: Sequence[str]) -> str:

@@ -1,15 +1,10 @@
 """A restore on three servers: which server has the backup, in which order they stop and start."""
 
 import json
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 
-from deploy import inventory
 from deploy.agent.data import restore as on_server
 from deploy.agent.host.audit import Audit
 from deploy.agent.host.errors import AgentError
@@ -17,53 +12,11 @@ from deploy.agent.host.layout import Layout
 from deploy.agent.host.release import Release
 from deploy.errors import MembersError, UsageError
 from deploy.group import restoring
-from deploy.group.group import Group
-from deploy.group.looking import Look
-from deploy.group.members import Member
-from deploy.ssh.link import Link
+from tests.deploy.agents import NAMES, Agents, agents, group
 
-NAMES = ("a", "b", "c")
+__all__ = ["agents"]
+
 BACKUP = "20260101T030000Z"
-
-
-class Agents:
-    """What three servers' agents are asked for, in order, and what they answer."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, str]] = []
-        self.failing: set[tuple[str, str]] = set()
-
-    def link(self, name: str) -> Link:
-        """Return the connection to one of them."""
-
-        def stream(words: Sequence[str], say: Callable[[str], None]) -> int:
-            verb = words[2]
-            self.asked.append((name, verb))
-            say(f"{verb} on {name}")
-            return 1 if (name, verb) in self.failing else 0
-
-        host = inventory.read("x", name, {"environment": "lab"})
-        made = SimpleNamespace(host=host, agent_stream=stream, install_agent=lambda: None)
-        return cast("Link", made)
-
-
-@pytest.fixture
-def agents(monkeypatch: pytest.MonkeyPatch) -> Agents:
-    """Three servers whose locks are free, and whose copies are whole."""
-    monkeypatch.setattr(Group, "locks", lambda *_: nullcontext())
-    monkeypatch.setattr(Group, "lacking", lambda *_, **__: "")
-    return Agents()
-
-
-def group(agents: Agents, **statuses: dict[str, Any]) -> Group:
-    """Return the group of the three, with what was seen of each."""
-    members = []
-    for name in NAMES:
-        link = agents.link(name)
-        members.append(Member(link.host, link, lambda _: None))
-    seen: dict[str, Any] = {"backups": [], "restoring": None}
-    looks = {name: Look({**seen, **statuses.get(name, {})}, 0.0, {}) for name in NAMES}
-    return Group(members, [], looks, "ada")
 
 
 def test_a_backup_is_taken_from_whichever_server_keeps_it(agents: Agents) -> None:

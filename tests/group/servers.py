@@ -116,6 +116,14 @@ class Three:
             text = (self.project.folder / secret).read_text()
             self.project.succeed("secrets", ENVIRONMENT, f"set=WEBHOOK_{secret}", stdin=text)
 
+    @contextmanager
+    def without_copies(self) -> Iterator[None]:
+        """Declare one copy of each store inside the block."""
+        text = (self.project.checkout / "services.yml").read_text()
+        with self.project.undone():
+            self.project.write("services.yml", text.replace("    copies: 3\n", ""))
+            yield
+
     def brought_to(self) -> str:
         """Return the server to whose address Telegram brings updates; empty where to none."""
         url = f"{self.project.telegram}/bot{TOKEN}/getWebhookInfo"

@@ -1,12 +1,13 @@
-"""What three servers share is replaced by a backup."""
+"""What three servers share is replaced by a backup, goes to one of them, and to three again."""
 
 import pytest
 
-from tests.deploy.project import wait_for
+from tests.deploy.project import SERVICES, wait_for
 from tests.deploy.stores import wait_until_there
-from tests.group.servers import ENVIRONMENT, Three
+from tests.group.servers import AGENT, ENVIRONMENT, NAMES, Three
 
 pytestmark = pytest.mark.timeout(1200)
+MOVED_WITHIN = 300.0
 BACKED_UP = "is in /srv/herald/backups"
 
 
@@ -50,4 +51,51 @@ def test_a_backup_is_put_in_place_on_all(group: Three) -> None:
     for server in group.servers.values():
         wait_until_there(server, group.traffic.sent)
     assert {name: server.containers() for name, server in group.servers.items()} == before
+    assert group.project.run("status", ENVIRONMENT)[0] == 0
+
+
+def test_one_of_three_goes_on_alone(group: Three) -> None:
+    """With all that they had. The others have nothing left, and never start a bot again.
+
+    Then its data goes to three, though the deployer dies on the way: what had run runs again, and
+    the same command does it.
+    """
+    keeper = next(name for name in NAMES if name != group.primary("one"))
+    moving, others = f"moving={keeper}", [name for name in NAMES if name != keeper]
+    before = {name: server.containers() for name, server in group.servers.items()}
+    code, output = group.project.run("deploy", ENVIRONMENT, moving)
+    assert (code, "for three already: deploy without moving=" in output) == (64, True), output
+    group.traffic.server = group.servers[keeper]
+    with group.without_copies():
+        for words, code, line in (
+            ((ENVIRONMENT, "moving=four"), 64, "no server is called 'four'"),
+            ((f"host={keeper}", moving), 64, "say env=staging"),
+            ((ENVIRONMENT, moving, "from=./somewhere"), 64, "no from="),
+            ((ENVIRONMENT, moving, "dry=1"), 0, f"{keeper}: would go on alone"),
+        ):
+            said = group.project.run("deploy", *words)
+            assert (said[0], line in said[1]) == (code, True), said[1]
+        assert {name: server.containers() for name, server in group.servers.items()} == before
+        with group.traffic.case("three back to one", MOVED_WITHIN):
+            group.deploy(moving)
+        assert set(group.servers[keeper].containers()) == SERVICES
+        for name in others:
+            group.servers[name].sh(f"{AGENT} recover --once")
+            assert group.servers[name].sh("docker ps -aq && docker volume ls -q") == ""
+        code, output = group.project.run("deploy", ENVIRONMENT)
+        assert (code, f"has moved to {keeper}" in output) == (69, True), output
+    alone = group.servers[keeper].current()
+    with group.traffic.case("one to three, its deployer killed once", MOVED_WITHIN):
+        process = group.project.start("deploy", ENVIRONMENT, moving)
+        wait_for(process, "the copies are whole")
+        process.kill()
+        process.communicate()
+        group.project.succeed("unlock", ENVIRONMENT)
+        assert group.project.run("status", ENVIRONMENT)[0] == 2
+        output = group.deploy(moving)
+    assert f"{keeper}: undoes a move that has died" in output
+    assert f"{keeper}: {alone} runs as before" in output
+    assert "the copies of all servers are whole" in output
+    for server in group.servers.values():
+        wait_until_there(server, group.traffic.sent)
     assert group.project.run("status", ENVIRONMENT)[0] == 0

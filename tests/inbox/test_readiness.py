@@ -8,6 +8,7 @@ from shared.generated.events import broker
 from shared.inbox import Subscriber, health_of, readiness
 from shared.inbox.ready import MAX_LAG, MAX_PENDING_SECONDS
 from tests.inbox.ledger import Ledger, new_ledger
+from tests.servers import RedisServer
 
 Connect = Callable[[str], Ledger]
 
@@ -65,3 +66,22 @@ async def test_a_database_that_is_away_is_a_reason(connect_to: Connect) -> None:
     (reason,) = (await readiness(new_ledger().database)).reasons
     assert reason == "database: RuntimeError: the database of ledger is not open"
     assert not (await health_of(away.database)())[0]
+
+
+@pytest.mark.usefixtures("consumes_nothing")
+async def test_a_redis_that_is_nearly_full_is_a_reason(
+    ledger: Ledger, redis_server: RedisServer
+) -> None:
+    """Whoever operates it learns of it before the first write is refused."""
+    client = redis_server.client()
+    client.setrange("ballast", 20_000_000, "x")  # beside it connections weigh nothing
+    await broker.connect(redis_server.url, source="/ledger")
+    try:
+        assert (await readiness(ledger.database)).ready
+        client.config_set("maxmemory", int(client.info("memory")["used_memory"] / 0.97))
+        state = await readiness(ledger.database)
+        assert state.reasons == (f"redis: {state.redis_memory_used:.0%} of its memory are used",)
+        assert state.redis_memory_used == pytest.approx(0.97, abs=0.02)
+        assert not (await health_of(ledger.database)())[0]
+    finally:
+        await broker.close()

@@ -8,7 +8,7 @@ from deploy.agent.host import docker
 from deploy.agent.host.audit import Audit
 from deploy.agent.host.errors import AgentError
 from deploy.agent.host.health import UnhealthyError
-from deploy.agent.host.layout import Layout
+from deploy.agent.host.layout import Layout, read_json
 from deploy.agent.host.lock import CUT_OVER, flock
 from deploy.agent.host.release import Release, facts_of, missing_images, missing_secrets
 from deploy.agent.host.stack import let_networks_out
@@ -29,6 +29,7 @@ def change_to(layout: Layout, name: str, who: str, save: Save) -> int:
         AgentError: Nothing was changed, and why; or the roll-back is not complete yet.
     """
     with flock(layout, CUT_OVER, wait=False):
+        check_unmoved(layout)
         recover_unfinished(layout, who)
         audit = Audit(layout.audit, who, name)
         release = Release.load(layout.release(name))
@@ -56,6 +57,21 @@ def check(release: Release, layout: Layout) -> None:
         raise AgentError(f"this host lacks the secret {', '.join(secrets)}; deploy it again")
 
 
+def check_unmoved(layout: Layout) -> None:
+    """Make sure that this server's data is not being moved, and was not moved away.
+
+    Raises:
+        AgentError: It is, or was: two bots would poll.
+    """
+    if facts := read_json(layout.moving):
+        raise AgentError(f"the data is being moved: make deploy moving={facts['keeper']} goes on")
+    if facts := read_json(layout.moved):
+        raise AgentError(
+            f"the data has moved to {facts['to']}: take this server out of the inventory, or, "
+            f"to begin anew, remove {layout.moved}"
+        )
+
+
 def check_kind(release: Release, layout: Layout) -> None:
     """Make sure that one of three servers gets a release for one of three, and no other server.
 
@@ -68,7 +84,9 @@ def check_kind(release: Release, layout: Layout) -> None:
         return
     kinds = ("one of three servers", "a server alone")
     now, then = kinds if "copies" in runs else reversed(kinds)
-    raise AgentError(f"this is {now}, and the release is for {then}: see docs/SCALE.md")
+    raise AgentError(
+        f"this is {now}, and the release is for {then}: say moving=NAME, see docs/SCALE.md"
+    )
 
 
 def fail(cut_over: CutOver, error: Exception) -> int:

@@ -195,8 +195,8 @@ def allow_restart(container: str, policy: str) -> None:
 
 
 def remove(container: str) -> None:
-    """Remove a container, running or not."""
-    run("docker", "rm", "--force", container)
+    """Remove a container, running or not, with the volumes that have no name."""
+    run("docker", "rm", "--force", "--volumes", container)
 
 
 def last_lines(container: str, count: int = 15) -> str:

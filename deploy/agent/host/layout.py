@@ -63,6 +63,16 @@ class Layout:
         return self.state / "restore.json"
 
     @property
+    def moving(self) -> Path:
+        """The unfinished move of the data from one server to three, or back."""
+        return self.state / "moving.json"
+
+    @property
+    def moved(self) -> Path:
+        """Which server has this one's data, where that has moved."""
+        return self.state / "moved.json"
+
+    @property
     def ballast(self) -> Path:
         """Space that a cut-over holds, to be given up where the disk becomes full."""
         return self.state / "ballast"

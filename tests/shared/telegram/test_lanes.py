@@ -1,13 +1,16 @@
 """One user's updates one after the other, different users' side by side, a slow one alone."""
 
 import asyncio
+import gc
 import json
+import weakref
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
 from shared.generated.events import TryLaterError, telegram_update
-from shared.telegram.updates.lanes import Lanes
+from shared.telegram.updates.lanes import Lanes, Work
 from telegram_sim.client import SimClient
 from tests.conditions import eventually
 from tests.processes import Service, health_of, simulator, url_of
@@ -15,6 +18,130 @@ from tests.servers import RedisServer
 from tests.shared.telegram.a_bot import PUBLISHED, WAITED, bot
 
 KEPT = "Something went wrong on my side."
+
+
+@pytest.fixture
+def lanes() -> Lanes:
+    """Lanes of this test alone."""
+    return Lanes()
+
+
+async def turns(count: int = 5) -> None:
+    """Let whatever can go on do so."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_a_lane_does_one_after_the_other_and_others_do_not_wait(lanes: Lanes) -> None:
+    """What is under way counts as in it; and a lane that was empty begins anew."""
+    done: list[str] = []
+    gate = asyncio.Event()
+
+    def note(text: str) -> Work:
+        async def work() -> None:
+            done.append(text)
+
+        return work
+
+    async def slow() -> None:
+        await gate.wait()
+        done.append("slow")
+
+    for lane, work in ((7, slow), (7, note("after")), (7, note("last")), (8, note("other"))):
+        lanes.put(lane, work)
+    for _ in range(2):
+        lanes.put(None, note("free"))
+    assert [lanes.length(lane) for lane in (7, 8, 9, None)] == [3, 1, 0, 0]
+    await turns()
+    assert done == ["other", "free", "free"]
+    assert [lanes.length(lane) for lane in (7, 8)] == [3, 0]
+    gate.set()
+    await turns()
+    assert done[3:] == ["slow", "after", "last"]
+    lanes.put(7, note("again"))
+    await turns()
+    assert done[6:] == ["again"]
+    assert lanes.length(7) == 0
+
+
+async def test_who_waits_has_what_becomes_of_it(lanes: Lanes) -> None:
+    """Its end, or what it raises."""
+
+    async def fail() -> None:
+        raise ValueError("on purpose")
+
+    await asyncio.wait_for(lanes.run(7, turns), 1)
+    with pytest.raises(ValueError, match="on purpose"):
+        await asyncio.wait_for(lanes.run(7, fail), 1)
+
+
+@pytest.mark.parametrize("error", [None, ValueError])
+async def test_one_who_waits_no_more_takes_nothing_from_the_lane(
+    lanes: Lanes, error: type[Exception] | None
+) -> None:
+    """What was not begun is not done; what was goes on, and so does what is behind it."""
+    begun: list[str] = []
+    gate = asyncio.Event()
+
+    def work(name: str) -> Work:
+        async def do() -> None:
+            begun.append(name)
+            await gate.wait()
+            if error is not None:
+                raise error(name)
+
+        return do
+
+    waiting = [asyncio.create_task(lanes.run(7, work(name))) for name in "abc"]
+    await turns()
+    for task in waiting[:2]:
+        task.cancel()
+    await turns()
+    gate.set()
+    outcomes = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 1)
+    assert begun == ["a", "c"]
+    assert [type(each) for each in outcomes] == [*[asyncio.CancelledError] * 2, error or type(None)]
+
+
+async def test_lanes_that_are_closed_tell_who_waits(lanes: Lanes) -> None:
+    """What is under way is given up, and has ended; whoever waits for it can try again later."""
+    begun, ended = asyncio.Event(), []
+
+    async def endless() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await turns()
+            ended.append(True)
+
+    waiting = asyncio.create_task(lanes.run(7, endless))
+    await begun.wait()
+    await lanes.close()
+    assert ended == [True]
+    with pytest.raises(TryLaterError):
+        await asyncio.wait_for(waiting, 1)
+
+
+async def test_a_lane_is_kept_until_it_is_done(lanes: Lanes) -> None:
+    """A task that nobody holds would be gone with the next garbage; one that is done goes."""
+    there: list[weakref.ref[Any]] = []
+
+    async def work() -> None:
+        waiting = asyncio.get_running_loop().create_future()
+        there.extend((weakref.ref(waiting), weakref.ref(asyncio.current_task())))
+        await waiting
+
+    lanes.put(7, work)
+    await turns()
+    gc.collect()
+    waiting = there[0]()
+    assert waiting is not None
+    waiting.set_result(None)
+    del waiting
+    await turns()
+    gc.collect()
+    assert [each() for each in there] == [None, None]
 
 
 @pytest.fixture
@@ -146,18 +273,3 @@ async def test_the_time_that_redis_takes_is_not_the_handlers(
         assert published.text == PUBLISHED
         assert commands(redis_server) == ["/command held"]
         assert "handler is slow" not in service.log
-
-
-async def test_lanes_that_are_closed_tell_who_waits() -> None:
-    """What is under way is given up; whoever waits for it can try again later."""
-    lanes, begun = Lanes(), asyncio.Event()
-
-    async def endless() -> None:
-        begun.set()
-        await asyncio.Event().wait()
-
-    waiting = asyncio.create_task(lanes.run(7, endless))
-    await begun.wait()
-    await lanes.close()
-    with pytest.raises(TryLaterError):
-        await asyncio.wait_for(waiting, 1)
