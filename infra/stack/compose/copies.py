@@ -30,9 +30,6 @@ COMMANDS = {
     "redis": ("start-redis-copy", SENTINEL),
     "postgres": ("start-postgres-copy", "etcd"),
 }
-CHECKED = {"interval": "5s", "retries": 12}
-"""Four stores on a server are asked less often than two: each question is a process in a container,
-and a copy that is brought up takes longer than that."""
 ETCD_HEALTH = ["CMD", "etcdctl", "--endpoints", "http://127.0.0.1:2379", "endpoint", "health"]
 ADDRESSES = [
     f"${{MEMBER_{number}:?set MEMBER_{number}, a private address}}"
@@ -60,7 +57,6 @@ def copied(part: Infrastructure, alone: Document, secrets: list[str]) -> dict[st
     """
     shared = {key: value for key, value in alone.items() if key not in {"networks", "ports"}}
     shared |= {"network_mode": "host", "environment": _environment(part)}
-    shared["healthcheck"] = {**alone["healthcheck"], **CHECKED}
     beside = companion_of(part)
     copy: Document = {
         **shared,

@@ -235,16 +235,21 @@ class _Overlay:
     def _health(self, part: Infrastructure) -> Health:
         """Return the health check; it logs in as somebody who is there.
 
-        A user or database that PostgreSQL does not know is a FATAL in its log each time.
+        A user or database that PostgreSQL does not know is a FATAL in its log each time. A server
+        asks less often than a developer's machine, where a start waits for the answer: each
+        question is a process in a container, and a deploy asks by itself.
         """
+        health = part.health
+        if self._overlay == "prod":
+            health = replace(health, interval="5s", retries=12)
         if part.type == "postgres":
             who = ("--username", postgres_user(self._plan), "--dbname", self._plan.project)
-            return replace(part.health, command=(*part.health.command, *who))
+            return replace(health, command=(*health.command, *who))
         if self._overlay != "prod":
-            return part.health
+            return health
         password = f"{MOUNT}/{password_of(part, OPERATOR)}"
         ask = f'REDISCLI_AUTH="$(cat {password})" redis-cli --user {OPERATOR} ping'
-        return replace(part.health, command=("sh", "-c", f'[ "$({ask})" = PONG ]'))
+        return replace(health, command=("sh", "-c", f'[ "$({ask})" = PONG ]'))
 
     def _image(self, name: str) -> str:
         """Return the image of a release: it is set by id, and without one nothing starts."""
