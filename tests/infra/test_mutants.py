@@ -29,9 +29,9 @@ def note(ages: list[int], age: int) -> list[int]:
     return ages
 
 
-def number(text: str) -> int:
+def number(text: str, *, base: int = 10) -> int:
     try:
-        return int(text)
+        return int(text, base)
     except (ValueError, queue.Empty):
         return 0
 """
@@ -64,7 +64,11 @@ def test_what_no_test_notices_survives_and_the_rest_is_killed(
     write(root / "shared/src/tiny.py", MODULE)
     write(root / "tests/test_tiny.py", TESTS)
     subprocess.run(("git", "init", "--quiet"), cwd=root, check=True)
-    operators = ["herald/.*", "core/ReplaceComparisonOperator_Gt_.tE", "core/ExceptionReplacer"]
+    operators = [
+        "herald/.*",
+        "core/Replace(ComparisonOperator_Gt_.tE|BinaryOperator_Mul_Div)",
+        "core/ExceptionReplacer",
+    ]
     tiny = mutants.Package("tiny", ["shared/src/*.py"], ["tests"], operators)
     (survivor,) = mutants.try_package(tiny, root, tmp_path / "state")
     assert "-    ages.append(age)\n+    pass\n" in survivor
