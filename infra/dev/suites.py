@@ -3,7 +3,7 @@
 Every folder of tests is a suite: a service's, and each in tests/. Two suites run at a time, and the
 files of one that mostly waits are shared among processes. A suite that needs Docker or a browser
 says so in one line where there is none. With CI=true both are set up first, on this machine, and a
-suite that cannot run has failed.
+suite that cannot run has failed; what needs neither begins meanwhile.
 """
 
 import argparse
@@ -13,9 +13,10 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -52,10 +53,11 @@ class Needs:
     processes: int = 1
 
 
-# The longest first, so that what runs at the same time ends at the same time.
+# The longest first, so that what runs at the same time ends at the same time; before it what runs
+# while Docker is set up.
 NEEDS = {
-    "deploy": Needs(docker=True, service="backend", processes=2),
     "chaos": Needs(service="backend", processes=2),
+    "deploy": Needs(docker=True, service="backend", processes=2),
     "group": Needs(docker=True, service="backend"),
     "shared": Needs(processes=2),
     "infra": Needs(),
@@ -129,12 +131,7 @@ def main(arguments: Sequence[str]) -> int:
         return os.EX_USAGE
     suites = [SUITES[name] for name in options.names or SUITES]
     ci = os.environ.get("CI") == "true"
-    if ci and any(suite.needs.docker for suite in suites):
-        subprocess.run((sys.executable, "-m", "infra.engine"), cwd=ROOT, check=False)
-    if ci and any(suite.needs.browser for suite in suites) and not shutil.which("chromium"):
-        for step in (("apt-get", "update", "--quiet"), INSTALL):
-            subprocess.run(step, check=False)
-    outcomes = run_all(suites, options.chosen)
+    outcomes = run_all(suites, options.chosen, partial(set_up, suites) if ci else docker_answers)
     if options.chosen:
         outcomes = [
             outcome for outcome in outcomes if outcome.passed or outcome.failed or outcome.missing
@@ -150,14 +147,30 @@ def main(arguments: Sequence[str]) -> int:
     return os.EX_OK
 
 
-def run_all(suites: Sequence[Suite], chosen: str = "") -> list[Outcome]:
-    """Run suites, some at the same time; a single one shows what it does while it does it."""
-    docker = docker_answers()
+def set_up(suites: Sequence[Suite]) -> bool:
+    """Set up on this machine what suites need; return whether Docker answers."""
+    if any(suite.needs.docker for suite in suites):
+        subprocess.run((sys.executable, "-m", "infra.engine"), cwd=ROOT, check=False)
+    if any(suite.needs.browser for suite in suites) and not shutil.which("chromium"):
+        for step in (("apt-get", "update", "--quiet"), INSTALL):
+            subprocess.run(step, check=False)
+    return docker_answers()
+
+
+def run_all(
+    suites: Sequence[Suite], chosen: str = "", prepare: Callable[[], bool] = lambda: False
+) -> list[Outcome]:
+    """Run suites, some at the same time; a single one shows what it does while it does it.
+
+    Args:
+        suites: In the order in which they are begun.
+        chosen: Words that choose tests, as pytest's -k takes them; empty for all.
+        prepare: Returns, when what suites need is there, whether Docker answers.
+    """
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        runs = [
-            pool.submit(run, suite, chosen, docker=docker, live=len(suites) == 1)
-            for suite in suites
-        ]
+        docker = pool.submit(prepare)
+        live = len(suites) == 1
+        runs = [pool.submit(run, suite, chosen, docker, live=live) for suite in suites]
         try:
             return [outcome.result() for outcome in runs]
         except KeyboardInterrupt:
@@ -165,9 +178,11 @@ def run_all(suites: Sequence[Suite], chosen: str = "") -> list[Outcome]:
             raise
 
 
-def run(suite: Suite, chosen: str, *, docker: bool, live: bool) -> Outcome:
+def run(suite: Suite, chosen: str, docker: Future[bool], *, live: bool) -> Outcome:
     """Run one suite with pytest, where it can run; what it prints is kept together."""
-    missing = NO_DOCKER if suite.needs.docker and not docker else ""
+    if suite.needs.docker or suite.needs.browser or suite.needs.namespaces:
+        wait([docker])
+    missing = NO_DOCKER if suite.needs.docker and not docker.result() else ""
     if suite.needs.browser and not shutil.which("chromium"):
         missing = NO_BROWSER
     if suite.needs.namespaces and not may_make_namespaces():
