@@ -22,3 +22,10 @@ def group() -> Iterator[Three]:
     subprocess.run(engine, cwd=checkout.ROOT, check=True)
     with tempfile.TemporaryDirectory(prefix="herald-group-") as name, three(Path(name)) as made:
         yield made
+
+
+@pytest.fixture
+def brought_up(group: Three) -> None:
+    """Three servers run, as the cases before leave them, or as a first deploy does."""
+    if not group.servers["one"].succeeds("test -e /srv/herald/current"):
+        group.deploy()

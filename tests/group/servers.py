@@ -3,6 +3,7 @@
 import json
 import secrets
 import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -32,6 +33,14 @@ CADDY = f"""
 PRIMARY = (
     f"docker exec $({CONTAINER % 'redis_sentinel'}) "
     "redis-cli -p 26379 sentinel get-master-addr-by-name redis | head -n 1"
+)
+HEARS = "for chain in INPUT FORWARD; do iptables {} $chain -s {} -j DROP; done"
+POLLS = (
+    f"docker exec $({CONTAINER % 'tg_bot'}) python -c 'from urllib.request import urlopen; "
+    'print(urlopen("http://127.0.0.1:8080/metrics").read().decode())\' | grep -x "herald_polls 1.0"'
+)
+FOLLOWS = (
+    f"docker exec $({CONTAINER % 'postgres'}) psql -U herald -qAtXc 'SELECT pg_is_in_recovery()'"
 )
 AGENT = "python3 $(ls /srv/herald/state/agent-*.pyz | head -n 1) --root /srv/herald"
 
@@ -92,13 +101,22 @@ class Three:
         """Return what puts a container on the network with an address."""
         return ("--network", self.network, "--ip", address)
 
+    def come_back(self, name: str) -> None:
+        """Switch the power of a server on again, and put it back on the network."""
+        server = self.servers[name]
+        docker("network", "connect", "--ip", self.addresses[name], self.network, server.id)
+        docker("start", server.id)
+        server.__dict__.pop("port", None)  # another one each time
+        server.wait()
+        server.sh(f"{firewall.PATH} apply")
+
     def close(self, name: str, other: str) -> None:
-        """Have a server let another one in no more."""
-        self.servers[name].sh(f"iptables -I INPUT -s {self.addresses[other]} -j DROP")
+        """Have a server, and the containers on it, hear of another one no more."""
+        self.servers[name].sh(HEARS.format("-I", self.addresses[other]))
 
     def open(self, name: str, other: str) -> None:
-        """Have a server let another one in again."""
-        self.servers[name].sh(f"iptables -D INPUT -s {self.addresses[other]} -j DROP")
+        """Have a server hear of another one again."""
+        self.servers[name].sh(HEARS.format("-D", self.addresses[other]))
 
     def have_updates_brought(self) -> None:
         """Declare that Telegram brings the updates, over TLS, to whichever server has the lease."""
@@ -136,10 +154,26 @@ class Three:
         address = self.servers[asked].sh(PRIMARY).strip()
         return next(name for name, own in self.addresses.items() if own == address)
 
-    def wait_until_whole(self, asked: str, without: str) -> None:
+    def leads_postgres(self, name: str) -> bool:
+        """Whether a server has the PostgreSQL that is written to."""
+        return self.servers[name].sh(FOLLOWS).strip() == "f"
+
+    def polls(self, name: str) -> bool:
+        """Whether the bot of a server says that it polls."""
+        return self.servers[name].succeeds(POLLS)
+
+    def have_poll(self, name: str) -> None:
+        """Have the bot of a server poll: whoever else does starts again and stands by."""
+        while not self.polls(name):
+            for other in NAMES:
+                if other != name and self.polls(other):
+                    self.servers[other].sh(f"docker restart $({CONTAINER % 'tg_bot'})")
+            time.sleep(1)
+
+    def wait_until_whole(self, asked: str, without: str = "") -> None:
         """Wait until all copies are there but for those of a server that is gone."""
-        away = self.addresses[without]
-        self.servers[asked].sh(f"{AGENT} whole --seconds 180 --away {away}")
+        away = f" --away {self.addresses[without]}" if without else ""
+        self.servers[asked].sh(f"{AGENT} whole --seconds 180{away}")
 
 
 def certificate(folder: Path) -> Path:

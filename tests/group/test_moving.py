@@ -6,16 +6,9 @@ from tests.deploy.project import SERVICES, wait_for
 from tests.deploy.stores import wait_until_there
 from tests.group.servers import AGENT, ENVIRONMENT, NAMES, Three
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = [pytest.mark.timeout(1200), pytest.mark.usefixtures("brought_up")]
 MOVED_WITHIN = 300.0
 BACKED_UP = "is in /srv/herald/backups"
-
-
-@pytest.fixture(autouse=True)
-def brought_up(group: Three) -> None:
-    """Three servers run, as the cases beside these leave them."""
-    if not group.servers["one"].succeeds("test -e /srv/herald/current"):
-        group.deploy()
 
 
 def test_a_backup_is_put_in_place_on_all(group: Three) -> None:

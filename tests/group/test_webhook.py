@@ -6,7 +6,7 @@ from tests.deploy.stores import wait_until_there
 from tests.group.servers import NAMES, Three
 from tests.scale.servers import until
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = [pytest.mark.timeout(1200), pytest.mark.usefixtures("brought_up")]
 
 
 def test_telegram_brings_the_updates_and_a_server_is_lost(group: Three) -> None:
@@ -14,8 +14,6 @@ def test_telegram_brings_the_updates_and_a_server_is_lost(group: Three) -> None:
 
     Another takes over, and says so to Telegram, which brings there what it could not bring before.
     """
-    if not group.servers["one"].succeeds("test -e /srv/herald/current"):
-        group.deploy()
     group.have_updates_brought()
     with group.traffic.written() as writer:
         output = group.deploy()
