@@ -164,7 +164,7 @@ def test_a_move_that_has_died_is_undone_until_it_has_settled(
 def test_nothing_goes_where_the_server_with_the_data_is_lost(agents: Agents, release: str) -> None:
     """The two others may have the only copies, whichever way it went."""
     seen = group(agents, b=noted(release), c=noted(release))
-    with pytest.raises(UnavailableError, match="^a was to have the data, and has nothing"):
+    with pytest.raises(UnavailableError, match=r"^a was to have the data, and has nothing"):
         moving.resume(seen)
     assert agents.asked == []
 
