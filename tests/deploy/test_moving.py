@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from deploy.agent import moving as on_server
 from deploy.agent import verbs
 from deploy.agent.cutover import settle
+from deploy.agent.host.audit import Audit
 from deploy.agent.host.errors import AgentError
 from deploy.agent.host.layout import Layout
 from deploy.errors import DeployError, MembersError, RemoteError, UnavailableError, UsageError
@@ -192,6 +194,22 @@ def test_a_server_whose_data_has_moved_begins_nothing(tmp_path: Path, agents: Ag
     with pytest.raises(AgentError, match="has moved to a: take this server out of the inventory"):
         settle.change_to(layout, "r1", "ada", lambda _: None)
     host = group(agents).members[1].host
-    status = {"current": None, "moving": None, "moved": "a"}
-    with pytest.raises(UnavailableError, match="has moved to a: take b out of"):
-        deploying.check_there(host, status, new=False, dry=True)
+    moved = {"current": None, "moving": None, "moved": "a"}
+    for status, line in (
+        (moved, "has moved to a: take b out of"),
+        ({**moved, **noted("r1")}, "of b is being moved: make deploy env=lab moving=a"),
+    ):
+        with pytest.raises(UnavailableError, match=line):
+            deploying.check_there(host, status, new=False, dry=True)
+
+
+@pytest.mark.parametrize("left", ["moving", "journal", "restoring"])
+def test_a_server_that_has_something_unfinished_parts_with_nothing(
+    tmp_path: Path, left: str
+) -> None:
+    """A cut-over or a restore is settled first: its containers are no state to go back to."""
+    layout = Layout(tmp_path)
+    layout.state.mkdir()
+    getattr(layout, left).write_text("{}")
+    with pytest.raises(AgentError, match="something is unfinished here"):
+        on_server.part(layout, argparse.Namespace(), Audit(layout.audit, "ada"))

@@ -2,13 +2,14 @@
 
 import pytest
 
+from deploy.agent.host.errors import DIFFERENT
 from tests.deploy.project import SERVICES, wait_for
 from tests.deploy.stores import wait_until_there
 from tests.group.servers import AGENT, ENVIRONMENT, NAMES, Three
 
 pytestmark = pytest.mark.timeout(1200)
 MOVED_WITHIN = 300.0
-DIFFERENT = 2
+BY_HAND = "python3 /srv/herald/agent.pyz --root /srv/herald move '' --step undo"
 BACKED_UP = "is in /srv/herald/backups"
 
 
@@ -55,21 +56,21 @@ def test_a_backup_is_put_in_place_on_all(group: Three) -> None:
     assert group.project.run("status", ENVIRONMENT)[0] == 0
 
 
-def move_twice(group: Three, moving: str, said: str) -> str:
-    """Move the data; kill the deployer where it says something, and ask for it again."""
+def kill_move(group: Three, moving: str, said: str) -> None:
+    """Begin to move the data, and kill the deployer where it says something; a boot starts nothing."""
     process = group.project.start("deploy", ENVIRONMENT, moving)
     wait_for(process, said)
     process.kill()
     process.communicate()
     group.project.succeed("unlock", ENVIRONMENT)
+    for server in group.servers.values():
+        server.sh(f"{AGENT} recover --once")
+        assert not {"backend", "tg_bot"} & set(server.containers())
     assert group.project.run("status", ENVIRONMENT)[0] == DIFFERENT
-    output = group.deploy(moving)
-    assert "undoes a move that has died" in output
-    return output
 
 
 def test_the_data_goes_from_three_to_one_and_back(group: Three) -> None:
-    """Each command once, though the deployer dies on the way, each time: what ran runs again first.
+    """Each command once, though the deployer dies on both ways: what ran then runs again first.
 
     The two others have nothing left meanwhile, and never start a bot again.
     """
@@ -91,7 +92,8 @@ def test_the_data_goes_from_three_to_one_and_back(group: Three) -> None:
             assert (said[0], line in said[1]) == (code, True), said[1]
         assert {name: server.containers() for name, server in group.servers.items()} == before
         with group.traffic.case("three to one, the deployer killed once", MOVED_WITHIN):
-            output = move_twice(group, moving, "the stores of")
+            kill_move(group, moving, "the stores of")
+            output = group.deploy(moving)
         assert output.count(f"{three} runs as before") == len(NAMES)
         assert set(group.servers[keeper].containers()) == SERVICES
         for name in others:
@@ -101,8 +103,11 @@ def test_the_data_goes_from_three_to_one_and_back(group: Three) -> None:
         assert (code, f"has moved to {keeper}" in output) == (69, True), output
     alone = group.servers[keeper].current()
     with group.traffic.case("one to three, the deployer killed once", MOVED_WITHIN):
-        output = move_twice(group, moving, "the copies are whole")
-    assert f"{keeper}: {alone} runs as before" in output
+        kill_move(group, moving, "the copies are whole")
+        output = group.servers[keeper].sh(BY_HAND)
+        assert f"{alone} runs as before" in output
+        output = group.deploy(moving)
+    assert "undoes a move that has died" in output
     assert "the copies of all servers are whole" in output
     for server in group.servers.values():
         wait_until_there(server, group.traffic.sent)
