@@ -57,7 +57,7 @@ def test_a_backup_is_put_in_place_on_all(group: Three) -> None:
 
 
 def kill_move(group: Three, moving: str, said: str) -> None:
-    """Begin to move the data, and kill the deployer where it says something; a boot starts nothing."""
+    """Move the data, and kill the deployer where it says something; a boot starts nothing."""
     process = group.project.start("deploy", ENVIRONMENT, moving)
     wait_for(process, said)
     process.kill()
