@@ -16,6 +16,7 @@ from deploy.agent.host.layout import Layout
 from deploy.errors import DeployError, MembersError, RemoteError, UnavailableError, UsageError
 from deploy.group import members, moving
 from deploy.group.group import Group
+from deploy.group.releasing import may_begin
 from deploy.host import deploying
 from tests.deploy.agents import NAMES, Agents, agents, group
 
@@ -46,6 +47,12 @@ def test_what_cannot_go_to_three_is_told(
         moving.check_alone(seen, seen.members[0])
     assert "\n" not in str(caught.value)
     assert agents.asked == []
+
+
+def test_a_deploy_to_three_says_how_the_data_gets_there(agents: Agents) -> None:
+    """Where one of them runs a release alone; bringing up three would leave its data behind."""
+    with pytest.raises(UnavailableError, match="make deploy env=lab moving=b$"):
+        may_begin(group(agents, b=ALONE))
 
 
 @pytest.mark.parametrize(
