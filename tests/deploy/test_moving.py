@@ -51,7 +51,7 @@ def test_what_cannot_go_to_three_is_told(
 
 def test_a_deploy_to_three_says_how_the_data_gets_there(agents: Agents) -> None:
     """Where one of them runs a release alone; bringing up three would leave its data behind."""
-    with pytest.raises(UnavailableError, match="make deploy env=lab moving=b$"):
+    with pytest.raises(UnavailableError, match=r"make deploy env=lab moving=b$"):
         may_begin(group(agents, b=ALONE))
 
 
