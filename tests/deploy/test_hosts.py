@@ -108,6 +108,7 @@ def test_stores_of_any_name_are_tested_saved_and_put_back(
     traffic.write(5, "after")
     wait_until_there(server, traffic.sent)
     project.succeed("status", "host=one")
+    assert "no dead letters" in project.succeed("dead-letters", "host=one")
 
 
 def test_an_image_with_another_id_is_refused(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import aiohttp
 import pytest
 
-from shared.keys import BACKUP_TIME
+from shared.keys import BACKUP_TIME, dead_letters_of
 from telegram_sim.client import SimClient
 from tests.observability.watched import Watched
 from tests.processes import TOKEN, url_of
@@ -47,11 +47,16 @@ def test_what_works_is_quiet_and_a_stack_without_a_backup_is_not(watched: Watche
 
 
 def test_an_event_that_nobody_can_read_is_told(watched: Watched) -> None:
-    """It lands in the dead letters, the first since the process began."""
-    watched.redis.client().xadd("command_received", {"__data__": "no event"})
+    """It lands in the dead letters, the first since the process began; and until it is dropped."""
+    client = watched.redis.client()
+    client.xadd("command_received", {"__data__": "no event"})
     alert = watched.hears("DeadLetters", **EVENTS)
     summary = alert["annotations"]["summary"]
     assert summary == "group backend of command_received has new dead letters"
+    alert = watched.hears("DeadLettersStand", stream="command_received")
+    assert alert["annotations"]["summary"] == "dead letters of command_received stand: 1"
+    client.delete(dead_letters_of("command_received"))
+    watched.hears("DeadLettersStand", "resolved", stream="command_received")
 
 
 def test_events_that_wait_for_the_database_are_told(watched: Watched) -> None:

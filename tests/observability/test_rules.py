@@ -144,6 +144,17 @@ CASES = {
     "a dead letter of a quarter of an hour ago": Case(
         "DeadLetters", {f"herald_dead_letters_total{{{GROUP}}}": "1x199"}, quiet="20m"
     ),
+    "a dead letter that stands for an hour": Case(
+        "DeadLettersStand",
+        {f'herald_dead_letters_standing{{stream="telegram_update",{BOT}}}': "0x4 1x300"},
+        quiet="1h",
+        firing="1h2m",
+    ),
+    "a dead letter that was replayed in time": Case(
+        "DeadLettersStand",
+        {f'herald_dead_letters_standing{{stream="telegram_update",{BOT}}}': "1x200 0x200"},
+        quiet="1h5m",
+    ),
     "a server that nobody reaches": Case(
         "RedisAway",
         {f"herald_redis_memory_used_bytes{{{BOT}}}": "1x7 _x40"},

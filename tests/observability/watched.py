@@ -33,6 +33,7 @@ SHORT = Thresholds(
     down="6s",
     waiting_seconds=5,
     waiting="0s",
+    standing="0s",
     store="0s",
     backup_seconds=60,
     without_backup="0s",

@@ -116,14 +116,6 @@ async def test_a_publish_waits_for_redis_and_ids_survive_its_crash(
     assert len(entries(redis_server)) == 2
 
 
-async def test_an_id_is_remembered_for_at_least_48_hours(
-    broker: StreamBroker, redis_server: RedisServer
-) -> None:
-    """Telegram repeats an update for 24 hours; the marker outlives that twice over."""
-    await broker.publish_event(SAID, said(1), event_id="a")
-    assert redis_server.client().ttl("{said}:id:a") > 48 * 3600
-
-
 @pytest.mark.parametrize(
     ("event", "reason"),
     [
@@ -190,18 +182,6 @@ async def test_a_broker_that_is_not_connected_says_so() -> None:
     """Publishing before connect is an error that names the remedy, not a traceback of a library."""
     with pytest.raises(NotConnectedError, match="call connect"):
         await StreamBroker().publish_event(SAID, said(1))
-
-
-async def test_closing_ends_publishes_that_wait(redis_server: RedisServer) -> None:
-    """A publish that waits for a dead Redis ends with NotConnectedError once it is closed."""
-    broker = StreamBroker()
-    await broker.connect(redis_server.url)
-    redis_server.kill()
-    waiting = asyncio.create_task(broker.publish_event(SAID, said(1)))
-    await asyncio.sleep(0.1)
-    await broker.close()
-    with pytest.raises(NotConnectedError):
-        await waiting
 
 
 async def test_a_full_server_is_waited_for(broker: StreamBroker, redis_server: RedisServer) -> None:

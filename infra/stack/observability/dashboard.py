@@ -37,6 +37,7 @@ def _slowest(name: str, by: str) -> str:
 
 RECEIVED = "faststream_received_processed_messages"
 PUBLISHED = "faststream_published_messages"
+IN_HAND = "faststream_received_messages_in_process"
 GROUP = "{{group}} of {{stream}}"
 ROWS: dict[str, tuple[Panel, ...]] = {
     "Does it run": (
@@ -77,10 +78,12 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             GROUP: _most("herald_group_lag_seconds", "stream", "group")}),
         Panel("Events not read", "none", {
             GROUP: _most("herald_group_lag_entries", "stream", "group")}),
-        Panel("Events in hand", "none", {
+        Panel("Events read and not finished with", "none", {
             GROUP: _most("herald_group_pending_entries", "stream", "group")}),
-        Panel("Dead letters", "none", {
-            GROUP: "sum by (stream, group) (herald_dead_letters_total)"}),
+        Panel("Events in hand of running processes", "none", {
+            "{{handler}} at {{job}}": f"sum by (handler, job) ({IN_HAND})"}),
+        Panel("Dead letters that stand", "none", {
+            "{{stream}}": _most("herald_dead_letters_standing", "stream")}),
         Panel("Retries", "none", {GROUP: "sum by (stream, group) (herald_retries_total)"}),
         Panel("Replies that wait", "none", {"{{job}}": "sum by (job) (herald_replies_waiting)"}),
     ),

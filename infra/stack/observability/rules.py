@@ -150,6 +150,16 @@ def _events(thresholds: Thresholds) -> Iterator[Alert]:
         "are replayed.",
     )
 
+    yield Alert(
+        "DeadLettersStand",
+        "max by (stream) (herald_dead_letters_standing) > 0",
+        thresholds.standing,
+        WARNING,
+        "dead letters of {{ $labels.stream }} stand: {{ $value }}",
+        "Nobody has replayed or dropped them: what a handler gave up, and what was refused when it "
+        "was published.",
+    )
+
 
 def _store(thresholds: Thresholds) -> Iterator[Alert]:
     yield Alert(

@@ -19,6 +19,7 @@ class Thresholds:
         store_share: Share of Redis' memory. From 0.7 on finished entries go early, so that more
             than this is what nobody has read; from 0.95 on writes are refused.
         store: How long more may be used.
+        standing: How long dead letters may wait for a person.
         recent: For how long something that happened once stays an alert.
         backup_seconds: Age of the newest backup: a day, and two hours for one that is late.
         without_backup: How long there may be none at all.
@@ -31,6 +32,7 @@ class Thresholds:
     waiting: str = "2m"
     store_share: float = 0.8
     store: str = "2m"
+    standing: str = "1h"
     recent: str = "15m"
     backup_seconds: int = 26 * 3600
     without_backup: str = "26h"

@@ -1,5 +1,6 @@
 """What a bot and a backend say at their ports while commands go through them."""
 
+import asyncio
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -10,15 +11,21 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 
-from shared.keys import marker
+from shared.keys import dead_letters_of, marker
+from shared.metrics import catalogue
+from shared.metrics.probes import measure_all
+from shared.streams import StreamBroker
 from shared.streams.consume.group import Group
 from telegram_sim.client import SimClient
 from tests.conditions import eventually
 from tests.processes import Service, bot, url_of
 from tests.servers import RedisServer, free_port
+from tests.shared.said import SAID, Said, said
 
 USER = 700_123_456
 COMMANDS = 5
+IN_HAND = "faststream_received_messages_in_process"
+STANDING = "herald_dead_letters_standing"
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -90,6 +97,8 @@ async def test_a_command_is_counted_on_its_whole_way(
         assert used is not None
         assert used > 100_000
         assert value(said, "herald_redis_memory_limit_bytes") is None, "it has no limit"
+        for stream in ("command_received", "telegram_update"):
+            assert value(said, STANDING, stream=stream) == 0
         assert value(said, "herald_build_info", service="tg_bot", version="0.1.0") == 1
 
         stored = await eventually(reaches(http, COMMANDS, "herald_inbox_rows"), seconds=60)
@@ -101,6 +110,7 @@ async def test_a_command_is_counted_on_its_whole_way(
         for name in ("lag_entries", "lag_seconds", "pending_entries"):
             settled = reaches(http, 0, f"herald_group_{name}", **group)
             assert await eventually(settled), name
+        assert value(stored, IN_HAND, **handler) == 0
 
         entries = redis_server.client().xrange("command_received")
         ids = {str(USER), *(entry.decode() for entry, _ in entries)}
@@ -130,12 +140,40 @@ async def test_an_unread_entry_has_an_age_and_a_server_that_is_away_has_none(
         client.xadd("command_received", {"__data__": "no event"}, id="1000-0")
         buried = reaches(http, 1, "herald_dead_letters_total", **group)
         assert await eventually(buried)
+        assert value(scraped(http), STANDING, stream="command_received") == 1
+        client.delete(dead_letters_of("command_received"))
+        assert value(scraped(http), STANDING, stream="command_received") == 0
         redis_server.kill()
         without = scraped(http)
+        assert value(without, STANDING, stream="command_received") is None
         assert value(without, "herald_group_lag_entries", **group) is None
         assert value(without, "herald_group_lag_seconds", **group) is None
         assert value(without, "herald_redis_memory_used_bytes") is None
         assert value(without, "herald_dead_letters_total", **group) == 1
+
+
+async def test_what_handlers_have_in_hand_is_told(broker: StreamBroker) -> None:
+    """Of all groups of a stream together; before they are started nobody knows."""
+    leave = asyncio.Event()
+
+    async def handler(_: Said) -> None:
+        await leave.wait()
+
+    async def until_in_hand(wanted: float) -> None:
+        async with asyncio.timeout(20):
+            while catalogue.IN_HAND.series != {("said",): wanted}:
+                await asyncio.sleep(0.01)
+                await measure_all()
+
+    for group in "gh":
+        broker.subscribe_event(SAID, group=group)(handler)
+    await measure_all()
+    assert catalogue.IN_HAND.series == {}
+    await broker.publish_events(SAID, [(None, said(number)) for number in range(3)])
+    await broker.start_consumers()
+    await until_in_hand(6)
+    leave.set()
+    await until_in_hand(0)
 
 
 async def test_lag_is_told_in_entries_and_seconds_or_not_at_all(redis_server: RedisServer) -> None:

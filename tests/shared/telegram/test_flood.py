@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from shared.telegram import Notices
+from shared.telegram import Notices, build_application
 from shared.telegram.updates import flood
 from shared.telegram.updates.flood import MOST_IN_HAND, Flood, Quota
 from telegram_sim.client import SimClient
@@ -16,7 +16,7 @@ from tests.conditions import eventually
 from tests.processes import Service, health_of, url_of
 from tests.servers import RedisServer
 from tests.shared.telegram import held_bot
-from tests.shared.telegram.a_bot import PUBLISHED, bot
+from tests.shared.telegram.a_bot import PUBLISHED, bot, settings_for
 
 if TYPE_CHECKING:
     from shared.telegram.replies.outbox import Outbox
@@ -69,6 +69,15 @@ async def test_a_sender_over_the_quota_is_told_once_and_others_are_not_held_back
     assert sum(taken) == 5
     assert outbox.chats == [7]
     assert await takes(flooding, update(8))
+
+
+@pytest.mark.parametrize("quota", [(1, 0), (0, 200)], ids=["messages", "bytes"])
+async def test_the_quota_is_what_the_settings_say(quota: tuple[int, int]) -> None:
+    """Each of the two by itself: the second message is over it."""
+    variables = dict(zip(("messages_per_minute", "bytes_per_day"), quota, strict=True))
+    settings = settings_for("http://127.0.0.1:1", "redis://127.0.0.1:1", **variables)
+    flooding = build_application("a_bot", settings).flood
+    assert [await flooding.admits(update(7), 0) for _ in range(2)] == [True, False]
 
 
 async def test_the_day_has_an_end_too() -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from shared.telegram.broker import close_broker, connect_broker, redis_health
 from telegram_sim.client import SimClient
 from tests.conditions import eventually
 from tests.processes import Service, get_status, health_of, simulator, url_of
@@ -66,6 +67,21 @@ def outcomes(server: RedisServer) -> int:
 async def answers(telegram: SimClient, user: int) -> Counter[str]:
     """Return how often a user was sent each text."""
     return Counter(message.text for message in await telegram.messages(user) if message.from_bot)
+
+
+async def test_health_tells_how_full_redis_is(redis_server: RedisServer) -> None:
+    """Whoever looks sees it grow; it is red before the first command is refused."""
+    await connect_broker(redis_server.url, "a_bot")
+    try:
+        writes, details = await redis_health()
+        assert (writes, details["redis_writable"]) == (True, True)
+        assert 0 < details["redis_memory_used"] < 1
+        redis_server.client().config_set("maxmemory", 1)
+        writes, details = await redis_health()
+        assert (writes, details["redis_writable"]) == (False, False)
+        assert details["redis_memory_used"] > 1
+    finally:
+        await close_broker()
 
 
 @pytest.mark.timeout(300)  # refusals wait for 15 s, on a machine that does much else

@@ -1,7 +1,6 @@
 """What a bot has in hand, without a loop that fetches: when it is confirmed, parked, given up."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from time import monotonic, time
 from typing import Any
@@ -12,7 +11,7 @@ from telegram import Update
 from telegram.ext import TypeHandler
 
 from shared.generated.events import NotConnectedError, TooLateError, telegram_update
-from shared.metrics import exposition
+from shared.metrics import catalogue
 from shared.telegram import Bot, Notices, build_application
 from shared.telegram.broker import close_broker, connect_broker
 from shared.telegram.updates import hand as module
@@ -25,7 +24,7 @@ from tests.servers import RedisServer
 from tests.shared.telegram.a_bot import settings_for
 
 PARKED = "{telegram_update}:parked:42"
-SOON = 5.0
+SOON = 15.0
 """Seconds within which anything here happens."""
 
 
@@ -113,19 +112,12 @@ def park_for_another(server: RedisServer, *updates: dict[str, Any], ago: float =
         server.client().hset(PARKED, str(each["update_id"]), parked.written())
 
 
-async def fetched() -> float:
-    """Return how many updates the metrics count."""
-    *_, body = await exposition()
-    said = re.search(rb'herald_updates_total{outcome="fetched"} (\S+)', body)
-    return float(said[1]) if said else 0.0
-
-
 async def test_an_update_may_be_confirmed_once_it_is_handled(
     hand: Hand[Window], handler: Handler, bot: Bot[Any]
 ) -> None:
     """Not before; and what happened to it is told to whoever asks."""
     handler.gate.clear()
-    before = await fetched()
+    before = catalogue.UPDATES.series["fetched",]
     await take(hand, update(5))
     await until(lambda: handler.begun == [5])
     assert (hand.window.offset, hand.window.busy) == (5, True)
@@ -134,7 +126,7 @@ async def test_an_update_may_be_confirmed_once_it_is_handled(
     assert await asyncio.wait_for(hand.drain(SOON), SOON)
     assert (hand.window.offset, hand.window.busy) == (6, False)
     assert (bot.moments.of("42:5") or {}).keys() == {"fetched", "handled"}
-    assert await fetched() == before + 1
+    assert catalogue.UPDATES.series["fetched",] == before + 1
 
 
 async def test_what_is_over_the_quota_may_be_confirmed_and_is_told(

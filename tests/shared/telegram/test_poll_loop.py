@@ -14,7 +14,7 @@ from telegram import Update
 from telegram.error import InvalidToken
 from telegram.ext import TypeHandler
 
-from shared.generated.events import NotConnectedError
+from shared.generated.events import NotConnectedError, telegram_update
 from shared.keys import lease_of
 from shared.telegram import Bot, build_application
 from shared.telegram.api.request import AiohttpRequest
@@ -29,7 +29,7 @@ from tests.odd_telegram import OddTelegram, as_body
 from tests.servers import RedisServer
 from tests.shared.telegram.a_bot import settings_for
 
-SOON = 10.0
+SOON = 15.0
 """Seconds within which anything here happens."""
 PARKED = "{telegram_update}:parked:42"
 
@@ -226,11 +226,14 @@ async def test_a_last_batch_that_is_not_confirmed_is_told(
 
 
 @pytest.mark.usefixtures("patient_telegram")
-async def test_a_stop_waits_for_no_update(loop: Loop, telegram: TimedTelegram) -> None:
+async def test_a_stop_waits_for_no_update(
+    loop: Loop, telegram: TimedTelegram, bot: Bot[Any]
+) -> None:
     """The request that is under way is given up, and what it would have confirmed is confirmed."""
     telegram.updates.append(update(3))
     await loop.start()
     await loop.until(lambda: len(telegram.polls) == 2)
+    assert "asked" in (bot.moments.of("42:3") or {})
     telegram.answer("getUpdates", as_body([]))
     loop.stop.set()
     began = monotonic()
@@ -327,6 +330,18 @@ async def test_a_webhook_is_removed(loop: Loop, telegram: TimedTelegram) -> None
     assert (loop.state.failures, loop.state.failing) == (2, None)
     said = [line["event"] for line in lines if "webhook" in line["event"]]
     assert said == ["webhook not removed", "webhook removed; this bot polls"]
+
+
+async def test_what_has_no_number_is_kept_and_holds_up_nothing_else(
+    loop: Loop, telegram: TimedTelegram, redis_server: RedisServer
+) -> None:
+    """An answer that has nothing else is a failed one: it would be asked for without a pause."""
+    telegram.answer("getUpdates", as_body([None, 7]), as_body([None, update(3)]))
+    await loop.start()
+    await loop.until(lambda: loop.handled == [3])
+    assert [offset for offset, _, _ in telegram.polls[:2]] == [0, 0]
+    assert (loop.state.failures, loop.state.failing) == (1, None)
+    assert redis_server.client().xlen(telegram_update.dead_letters) == 2
 
 
 async def test_a_failed_poll_is_repeated_after_the_pause_that_telegram_asks_for(

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event
 
 from shared.streams import Delivery, EventRefusedError, Limits, StreamBroker
-from shared.tracing import conventions, handling, processing
+from shared.tracing import carrier, conventions, handling, processing
 from shared.tracing.life import tracing
 from shared.tracing.settings import TraceSettings
 from tests.collector import Collector, Span
@@ -23,6 +23,8 @@ __all__ = ["close_later", "sqlite_url", "way"]
 
 FAST = Limits(block=0.05, claim_after=0.6, first_retry=0.01, last_retry=0.05, deliveries=3)
 FOREIGN = f"00-{'ab' * 16}-{'cd' * 8}-01"
+RATIO = "parentbased_traceidratio"
+NOT_RECORDED = f"{FOREIGN[:-1]}0"
 
 
 def settings(collector: Collector, **others: Any) -> TraceSettings:
@@ -33,6 +35,11 @@ def settings(collector: Collector, **others: Any) -> TraceSettings:
 def entries(server: RedisServer, stream: str = "said") -> list[dict[str, Any]]:
     """Return the events of a stream as they stand there."""
     return [json.loads(fields[b"__data__"]) for _, fields in server.client().xrange(stream)]
+
+
+def is_recorded(traceparent: str) -> bool:
+    """Whether a trace is recorded, as what is carried of it says."""
+    return bool(int(traceparent.rsplit("-", 1)[1], 16) & 1)
 
 
 async def until(holds: Callable[[], object]) -> None:
@@ -217,5 +224,52 @@ async def test_the_sampler_decides_what_is_recorded(
         for number in range(2):
             await broker.publish_event(SAID, said(number))
     assert len(traced.spans()) == recorded
-    flags = {int(entry["traceparent"].rsplit("-", 1)[1], 16) & 1 for entry in entries(redis_server)}
-    assert flags == {int(recorded > 0)}
+    flags = {is_recorded(entry["traceparent"]) for entry in entries(redis_server)}
+    assert flags == {recorded > 0}
+
+
+async def test_a_trace_that_is_not_recorded_has_no_span_below_its_first(
+    broker: StreamBroker, redis_server: RedisServer, traced: Collector
+) -> None:
+    """What is published in it carries that one; the next update has a trace of its own."""
+    carried: list[str] = []
+
+    async def publish() -> None:
+        carried.append(carrier()["traceparent"])
+        await broker.publish_event(SAID, said(1))
+        await broker.publish_events(SAID, [(None, said(2)), (None, said(3))])
+
+    chosen = settings(traced, otel_traces_sampler_arg=0, otel_traces_sampler=RATIO)
+    with tracing("tests", chosen):
+        for update in ("1:1", "1:2"):
+            await handling(None, update, publish)()
+    first, second = carried
+    assert [entry["traceparent"] for entry in entries(redis_server)] == [first] * 3 + [second] * 3
+    assert first.split("-")[1] != second.split("-")[1]
+    assert {is_recorded(each) for each in carried} == {False}
+
+
+@pytest.mark.parametrize(
+    ("sampler", "recorded"), [("parentbased_always_on", False), ("always_on", True), (RATIO, False)]
+)
+async def test_who_heeds_parents_records_nothing_of_what_a_publisher_does_not_record(
+    broker: StreamBroker,
+    redis_server: RedisServer,
+    traced: Collector,
+    sampler: str,
+    *,
+    recorded: bool,
+) -> None:
+    """And passes it on as it came; another sampler decides by itself, in the same trace."""
+    event = json.dumps({"traceparent": NOT_RECORDED}).encode()
+    chosen = settings(traced, otel_traces_sampler=sampler)
+    with tracing("tests", chosen), processing("said", "g", "1:1", 1, event):
+        await broker.publish_event(SAID, said(1))
+    (entry,) = entries(redis_server)
+    if not recorded:
+        assert (entry["traceparent"], traced.spans()) == (NOT_RECORDED, [])
+        return
+    handled, sent = only(traced.spans("process said")), only(traced.spans("send said"))
+    assert sent.place == (NOT_RECORDED.split("-")[1], sent.id)
+    assert f"00-{handled.trace}-{handled.parent}-00" == NOT_RECORDED
+    assert entry["traceparent"] == f"00-{sent.trace}-{sent.id}-01"

@@ -33,9 +33,17 @@ HANDLER_SECONDS = Histogram(
     "Seconds that a handler took.",
     "handler",
 )
+IN_HAND = Gauge(
+    "faststream_received_messages_in_process",
+    "Entries that this process has taken and not finished with, by stream.",
+    "handler",
+)
 RETRIES = Counter("herald_retries_total", "Entries that are handed out again.", "stream", "group")
 BURIED = Counter(
     "herald_dead_letters_total", "Entries that were moved to the dead letters.", "stream", "group"
+)
+STANDING = Gauge(
+    "herald_dead_letters_standing", "Dead letters that nobody has replayed or dropped.", "stream"
 )
 LAG = Gauge("herald_group_lag_entries", "Entries that a group has not read.", "stream", "group")
 LAG_SECONDS = Gauge(

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from shared.keys import dead_letters_of
 from shared.process import SetupError
 from shared.streams.connected import ConnectedBroker
 from shared.streams.consume.state import until_one_ends
@@ -15,7 +16,7 @@ from shared.streams.consume.subscriber import STOP_GRACE, EventSubscriber
 from shared.streams.consume.turns import Turns
 from shared.streams.errors import ConsumerStoppedError, EventRefusedError
 from shared.streams.event.envelope import EventStream
-from shared.streams.measuring import measure_streams
+from shared.streams.measuring import measure_consumers, measure_server
 from shared.streams.publish.endpoint import EventPublisher
 from shared.streams.publish.outcomes import Publication
 from shared.streams.registrator import EventRegistrator
@@ -34,7 +35,8 @@ class StreamBroker(EventRegistrator, ConnectedBroker):
     def __init__(self) -> None:
         self.turns = Turns()
         super().__init__()
-        measure_streams(lambda: self.consumers, self.memory, self.backup_time)
+        measure_consumers(lambda: self.consumers)
+        measure_server(self.memory, self.backup_time, self.dead_letters)
 
     async def stop(self, *error: Any) -> None:
         """Stop the consumers, then the publisher, then the connection.
@@ -125,6 +127,21 @@ class StreamBroker(EventRegistrator, ConnectedBroker):
             EventRefusedError: otherwise, once the refusal is durable.
         """
         return await self.outlet.refuse(stream, content, event_id, reason)
+
+    async def dead_letters(self) -> dict[str, int]:
+        """Return how many dead letters stand, by stream, of the events that this process publishes.
+
+        Raises:
+            redis.exceptions.RedisError, OSError, TimeoutError: there was no answer.
+        """
+        if self._outlet is None:
+            return {}
+        client = await self.connect()
+        publishers = (each for each in self.publishers if isinstance(each, EventPublisher))
+        return {
+            stream: int(await client.xlen(dead_letters_of(stream)))
+            for stream in sorted({publisher.events.name for publisher in publishers})
+        }
 
     # Consuming
 

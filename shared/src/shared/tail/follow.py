@@ -80,7 +80,8 @@ async def from_redis(
     """
     letters = {dead_letters_of(stream): stream for stream in streams}
     places: dict[str, str] = {}
-    backoff, away, looked, crowded = Backoff(first=0.2), False, -EVERY, False
+    backoff, away, looked = Backoff(first=0.2), False, -EVERY
+    count, crowded = 0, False
     while True:
         messages: list[Content] = []
         try:
@@ -90,9 +91,10 @@ async def from_redis(
             if monotonic() - looked >= EVERY:
                 views = await standing(client, streams)
                 messages.append({"status": [view.as_json() for view in views]})
-                looked = monotonic()
+                looked, count = monotonic(), 0
             happened = await _read_on(client, places, letters, newest or PAGE, crowded=crowded)
             messages += happened
+            count += len(happened)
         except (RedisError, OSError) as error:
             if isinstance(error, RedisError) and denies(error):
                 raise EndedError(f"Redis refuses this user: {error}", os.EX_CONFIG) from None
@@ -112,7 +114,7 @@ async def from_redis(
             if entry is None or wanted.takes(entry):
                 yield message
         check_cancelled()
-        crowded = 0 < newest <= len(happened)
+        crowded = 0 < newest <= count
 
 
 async def behind(client: Redis, key: str, count: int) -> str:
@@ -214,8 +216,11 @@ async def _read_on(
     """Return up to `count` entries of each key behind its place; if crowded the newest, later."""
     if crowded:
         await asyncio.sleep(EVERY)
+        newest: dict[bytes, Any] = {}
         for key, place in places.items():
-            places[key] = max(place, await behind(client, key, count), key=_moment)
+            entries: Any = await client.xrevrange(key, min=f"({place}", count=count)
+            newest[key.encode()] = entries[::-1]
+        return _read(newest, letters)
     after: Any = places  # redis-py's keys may be bytes as well
     return _read(await client.xread(after, count, int(EVERY * 1000)), letters)
 

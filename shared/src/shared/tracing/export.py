@@ -19,12 +19,11 @@ from opentelemetry.sdk.trace.sampling import (
 )
 
 from shared.process.backoff import Outage
-from shared.tracing.settings import TraceSettings
+from shared.tracing.settings import PARENT_BASED, TraceSettings
 
 PATH = "/v1/traces"
 """What OTLP over HTTP adds to a collector's address."""
 NOT_TAKEN = "the collector does not answer in time, or refuses them"
-PARENT_BASED = "parentbased_"
 
 
 class Exporter(SpanExporter):

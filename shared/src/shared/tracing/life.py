@@ -11,7 +11,7 @@ from shared.logs import hide_secrets
 from shared.settings import load_settings
 from shared.tracing import current
 from shared.tracing.conventions import SCHEMA_URL
-from shared.tracing.settings import TraceSettings
+from shared.tracing.settings import PARENT_BASED, TraceSettings
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -47,7 +47,9 @@ def tracing(service: str, settings: TraceSettings) -> Iterator[None]:
         return
     from shared.tracing.spans import Spans  # noqa: PLC0415  only who traces pays for it
 
-    current.use(Spans(provider.get_tracer("herald", schema_url=SCHEMA_URL)))
+    tracer = provider.get_tracer("herald", schema_url=SCHEMA_URL)
+    heeds_parents = settings.otel_traces_sampler.startswith(PARENT_BASED)
+    current.use(Spans(tracer, heeds_parents=heeds_parents))
     try:
         yield
     finally:

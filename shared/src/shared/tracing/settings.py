@@ -17,6 +17,8 @@ Sampler = Literal[
     "parentbased_always_off",
     "parentbased_traceidratio",
 ]
+PARENT_BASED = "parentbased_"
+"""Begins the names of those that record what is recorded by who caused it, and nothing else."""
 
 
 class TraceSettings(BaseModel):

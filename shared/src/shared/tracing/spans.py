@@ -3,13 +3,15 @@
 No span holds what somebody wrote or is called: of an error it says the type, never the message.
 """
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import (
+    INVALID_SPAN,
     Link,
     Span,
     SpanKind,
@@ -22,12 +24,14 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from pydantic_core import from_json
 
 from shared.tracing import conventions
+from shared.tracing.current import OFF
 
 T = TypeVar("T")
 Work = Callable[[], Coroutine[Any, Any, T]]
-Attributes = dict[str, str | int]
 
 W3C = TraceContextTextMapPropagator()
+NOTHING = Context()
+NO_SPAN: Span = INVALID_SPAN
 
 
 class Within:
@@ -80,10 +84,19 @@ class Received:
 
 
 class Spans:
-    """Makes the spans of a process with one tracer."""
+    """Makes the spans of a process with one tracer.
 
-    def __init__(self, tracer: Tracer) -> None:
+    A trace that is not recorded has one here, its first, which stands for all below it as well:
+    what would not be sent costs an event next to nothing.
+
+    Args:
+        tracer: makes them.
+        heeds_parents: whether what somebody else does not record is not recorded here either.
+    """
+
+    def __init__(self, tracer: Tracer, *, heeds_parents: bool) -> None:
         self._tracer = tracer
+        self._heeds_parents = heeds_parents
 
     def current(self) -> Span | None:
         """Return the span that this code is in; None for none."""
@@ -120,87 +133,101 @@ class Spans:
         """Say that the span that this code is in failed."""
         _fail(get_current_span(), type(error))
 
-    def sending(self, stream: str, event_id: str, count: int) -> Spanning:
+    def sending(
+        self, stream: str, event_id: str, count: int
+    ) -> AbstractContextManager[Span | None]:
         """Return a block in which events are published."""
-        attributes = _messaging(conventions.REDIS, "send", stream, event_id, count)
-        return self._begin(f"send {stream}", SpanKind.PRODUCER, attributes)
+        here = get_current_span()
+        if self._is_left_out(here):
+            return OFF
+        block = self._begin(f"send {stream}", SpanKind.PRODUCER, here)
+        if block.span.is_recording():
+            attributes = _messaging(conventions.REDIS, "send", stream, event_id, count)
+            block.span.set_attributes(attributes)
+        return block
 
     def processing(
         self, stream: str, group: str, event_id: str, attempt: int, event: bytes
     ) -> Spanning:
         """Return a block in which a handler is given an event."""
-        attributes = _messaging(conventions.REDIS, "process", stream, event_id)
-        attributes |= {conventions.GROUP: group, conventions.ATTEMPT: attempt}
-        parent = W3C.extract(_carried_by(event), Context())
-        return self._begin(f"process {stream}", SpanKind.CONSUMER, attributes, parent)
+        block = self._begin(f"process {stream}", SpanKind.CONSUMER, _carried_by(event))
+        if block.span.is_recording():
+            block.span.set_attributes(_messaging(conventions.REDIS, "process", stream, event_id))
+            block.span.set_attributes({conventions.GROUP: group, conventions.ATTEMPT: attempt})
+        return block
 
     def storing(self, handler: str, handling: Sequence[Span | None]) -> Spanning:
         """Return a block in which a transaction stores events."""
-        name, attributes = f"transaction {handler}", Attributes()
+        name = f"transaction {handler}"
         origins = [span for span in handling if span is not None]
         if len(handling) == 1:
-            parent = set_span_in_context(origins[0], Context()) if origins else Context()
-            return self._begin(name, SpanKind.CLIENT, attributes, parent)
-        attributes[conventions.BATCH] = len(handling)
-        links = [Link(span.get_span_context()) for span in origins]
-        block = self._begin(name, SpanKind.CLIENT, attributes, Context(), links)
-        for span in origins:
-            span.add_link(block.span.get_span_context())
+            return self._begin(name, SpanKind.CLIENT, origins[0] if origins else NO_SPAN)
+        block = self._begin(name, SpanKind.CLIENT)
+        if block.span.is_recording():
+            block.span.set_attribute(conventions.BATCH, len(handling))
+            for span in origins:
+                block.span.add_link(span.get_span_context())
+                span.add_link(block.span.get_span_context())
         return block
 
     def receiving(self, count: int) -> Received:
         """Return a block in which the updates of an answer are put into their lanes."""
-        operation = _messaging(conventions.TELEGRAM, "receive", conventions.UPDATES, count=count)
-        name = f"receive {conventions.UPDATES}"
-        return Received(self._start(name, SpanKind.CONSUMER, operation, Context()), count)
+        span = self._start(f"receive {conventions.UPDATES}", SpanKind.CONSUMER)
+        if span.is_recording():
+            updates = conventions.UPDATES
+            span.set_attributes(_messaging(conventions.TELEGRAM, "receive", updates, count=count))
+        return Received(span, count)
 
     def handling(self, received: Received | None, event_id: str, work: Work[T]) -> Work[T]:
         """Return the handling of an update."""
-        attributes = _messaging(conventions.TELEGRAM, "process", conventions.UPDATES, event_id)
-        parent, links = Context(), list[Link]()
+        parent, links = NO_SPAN, list[Link]()
         if received is not None and received.count == 1:
-            parent = set_span_in_context(received.span, parent)
-        elif received is not None:
+            parent = received.span
+        elif received is not None and received.span.is_recording():
             links.append(Link(received.span.get_span_context()))
 
         async def in_span() -> T:
             name = f"process {conventions.UPDATES}"
-            with self._begin(name, SpanKind.CONSUMER, attributes, parent, links):
+            with self._begin(name, SpanKind.CONSUMER, parent, links) as span:
+                if span.is_recording():
+                    updates = conventions.UPDATES
+                    attributes = _messaging(conventions.TELEGRAM, "process", updates, event_id)
+                    span.set_attributes(attributes)
                 return await work()
 
         return in_span
 
     def replying(self, origin: Span) -> Spanning:
         """Return a block in which a reply is sent."""
-        return self._begin("reply", SpanKind.CLIENT, {}, set_span_in_context(origin, Context()))
+        return self._begin("reply", SpanKind.CLIENT, origin)
 
     def _begin(
-        self,
-        name: str,
-        kind: SpanKind,
-        attributes: Attributes,
-        parent: Context | None = None,
-        links: Iterable[Link] = (),
+        self, name: str, kind: SpanKind, parent: Span = NO_SPAN, links: Sequence[Link] = ()
     ) -> Spanning:
-        return Spanning(self._start(name, kind, attributes, parent, links))
+        return Spanning(self._start(name, kind, parent, links))
 
     def _start(
-        self,
-        name: str,
-        kind: SpanKind,
-        attributes: Attributes,
-        parent: Context | None = None,
-        links: Iterable[Link] = (),
+        self, name: str, kind: SpanKind, parent: Span = NO_SPAN, links: Sequence[Link] = ()
     ) -> Span:
-        """Begin a span; its parent is the span of now where none is given."""
-        return self._tracer.start_span(name, parent, kind, attributes, tuple(links))
+        """Begin a span, or go on with its parent where nothing below that is recorded."""
+        if self._is_left_out(parent):
+            return parent
+        context = set_span_in_context(parent, NOTHING)
+        return self._tracer.start_span(name, context, kind, links=links)
+
+    def _is_left_out(self, parent: Span) -> bool:
+        """Whether nothing below a span is recorded; in one process every sampler says the same."""
+        context = parent.get_span_context()
+        if context.trace_flags.sampled or not context.is_valid:
+            return False
+        return self._heeds_parents or not context.is_remote
 
 
 def _messaging(
     system: str, operation: str, destination: str, event_id: str = "", count: int = 1
-) -> Attributes:
+) -> dict[str, str | int]:
     """Return the attributes that the messaging conventions ask for."""
-    attributes: Attributes = {
+    attributes: dict[str, str | int] = {
         conventions.SYSTEM: system,
         conventions.OPERATION: operation,
         conventions.OPERATION_TYPE: operation,
@@ -213,10 +240,11 @@ def _messaging(
     return attributes
 
 
-def _carried_by(event: bytes) -> dict[str, str]:
-    """Return what an envelope carries of a trace; a foreign publisher may write what it likes."""
+def _carried_by(event: bytes) -> Span:
+    """Return the span that an envelope carries; a foreign publisher may write what it likes."""
     envelope = from_json(event)
-    return {name: value for name in W3C.fields if isinstance(value := envelope.get(name), str)}
+    fields = {name: value for name in W3C.fields if isinstance(value := envelope.get(name), str)}
+    return get_current_span(W3C.extract(fields, NOTHING))
 
 
 def _fail(span: Span, error: type[BaseException]) -> None:

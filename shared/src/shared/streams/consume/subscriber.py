@@ -73,6 +73,7 @@ class EventSubscriber(StreamSubscriber, Generic[M]):
         self._limits = limits
         self._task: asyncio.Task[None] | None = None
         self._loop: Loop | None = None
+        self._hand: Hand[M] | None = None
         self._group: Group | None = None
         self._pool: Any = None
         self._direct: calling.Direct | None = None
@@ -156,8 +157,8 @@ class EventSubscriber(StreamSubscriber, Generic[M]):
         member = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self._group = Group(self._client, self.stream.name, self.group, member)
         handle = _directly(self._direct) if self._direct else self._through_faststream
-        hand = Hand(self._group, self.stream, handle, self._limits, self._turns)
-        self._loop = Loop(self._group, self.stream.name, hand, self._limits)
+        self._hand = Hand(self._group, self.stream, handle, self._limits, self._turns)
+        self._loop = Loop(self._group, self.stream.name, self._hand, self._limits)
         self.ended_by_itself = False
         self._pool = self._client.connection_pool
         self._pool.max_connections += 1  # a read that waits for entries holds one of its own
@@ -206,6 +207,11 @@ class EventSubscriber(StreamSubscriber, Generic[M]):
     def task(self) -> "asyncio.Task[None] | None":
         """Return what ends when it does; None where it was not started, or was stopped."""
         return self._task
+
+    @property
+    def in_hand(self) -> int | None:
+        """Return how many entries it has taken and not finished with; None before it is started."""
+        return None if self._hand is None else len(self._hand)
 
     async def state(self) -> ConsumerState:
         """Return the state; raises RedisError where Redis does not tell."""
