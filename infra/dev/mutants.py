@@ -164,15 +164,20 @@ def choose(session: WorkDB, most: int | None, seed: int) -> list[WorkItem]:
 
 
 def skip(session: WorkDB, package: Package) -> None:
-    """Take out every mutant that is none of the wanted kinds; constants are not counted up."""
+    """Take out every mutant that is none of the wanted kinds; constants are not counted up.
+
+    A star that stands alone among parameters is no product.
+    """
     wanted, kept = (re.compile("|".join(each)) for each in (package.operators, package.kept))
     skipped = []
     for item in session.work_items:
         mutation = item.mutations[0]
         constant = mutation.definition_name is None and "Number" in mutation.operator_name
-        line = mutation.module_path.read_text().splitlines()[mutation.start_pos[0] - 1].strip()
-        tried = wanted.fullmatch(mutation.operator_name) and not kept.fullmatch(line)
-        if constant or not tried:
+        row, column = mutation.start_pos
+        line = mutation.module_path.read_text().splitlines()[row - 1]
+        star = line[column:].startswith("*,")
+        tried = wanted.fullmatch(mutation.operator_name) and not kept.fullmatch(line.strip())
+        if constant or star or not tried:
             skipped.append(item.job_id)
     session.set_multiple_results(skipped, WorkResult(WorkerOutcome.SKIPPED))
 

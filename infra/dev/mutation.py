@@ -71,10 +71,13 @@ def outcome(mutation: MutationSpec, command: Sequence[str], limit: float) -> Wor
     """Try one mutant; one that its tests cannot even load is killed as well."""
     path = mutation.module_path
     operator = cosmic_ray.plugins.get_operator(mutation.operator_name)()
-    with use_mutation(path, operator, mutation.occurrence) as (before, after):
-        if after is None:
-            return WorkResult(WorkerOutcome.NO_TEST)
-        survived = passes(command, Path.cwd(), limit)
+    try:
+        with use_mutation(path, operator, mutation.occurrence) as (before, after):
+            if after is None:
+                return WorkResult(WorkerOutcome.NO_TEST)
+            survived = passes(command, Path.cwd(), limit)
+    except AttributeError:  # ExceptionReplacer knows no name with a dot among several
+        return WorkResult(WorkerOutcome.NO_TEST)
     lines = (before.splitlines(), after.splitlines())
     diff = "\n".join(difflib.unified_diff(*lines, f"a/{path}", f"b/{path}", lineterm=""))
     reached = TestOutcome.SURVIVED if survived else TestOutcome.KILLED

@@ -24,7 +24,7 @@ AUTHOR = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
 class Project:
     """A checkout with an inventory of test servers, and everything secret outside of it."""
 
-    def __init__(self, folder: Path, telegram: str) -> None:
+    def __init__(self, folder: Path, telegram: str, source: Path = checkout.ROOT) -> None:
         self.checkout = folder / "checkout"
         self.folder = folder
         self.telegram = telegram
@@ -33,7 +33,7 @@ class Project:
         self.own: dict[str, dict[str, Any]] = {}
         self.variables: dict[str, str] = {}
         self.servers: dict[str, Server] = {}
-        git = ("git", "clone", "--quiet", str(checkout.ROOT), str(self.checkout))
+        git = ("git", "clone", "--quiet", str(source), str(self.checkout))
         subprocess.run(git, check=True)
 
     def inventory(self) -> None:

@@ -51,6 +51,17 @@ def test_a_journal_is_read_back_as_it_was_written(layout: Layout) -> None:
     assert Journal.load(layout.journal) is None
 
 
+def test_a_journal_of_an_older_agent_is_read(layout: Layout) -> None:
+    """What it did not write down yet is as it was then: one container, and no data store."""
+    switch = {"service": "bot", "handover": "overlap"}
+    old = {"project": "herald", "release": "new", "before": "old", "who": "ada"}
+    layout.journal.write_text(json.dumps({**old, "switches": [switch]}))
+    journal = Journal.load(layout.journal)
+    assert journal is not None
+    assert journal.switches == [Switch("bot", "overlap", 1, [], [], "always", data=False)]
+    assert (journal.phase, journal.smoke, journal.letters) == ("begun", "", None)
+
+
 def test_data_stores_are_put_back_before_their_users() -> None:
     """Nothing else is healthy without them; of the rest, what stopped for its successor is next."""
     switches = [

@@ -12,6 +12,7 @@ from sqlalchemy import insert, select, update
 from shared.generated.events import broker
 from shared.inbox import inbox as inbox_module
 from shared.inbox.retention import horizon
+from shared.metrics import catalogue
 from shared.streams import Delivery
 from shared.streams.consume.group import Group
 from shared.streams.dead_letters.graveyard import Graveyard
@@ -39,6 +40,15 @@ async def ids(ledger: Ledger) -> set[str]:
     """Return the event ids in the inbox."""
     async with ledger.database.begin() as connection:
         return set((await connection.execute(select(ledger.database.inbox.c.event_id))).scalars())
+
+
+async def test_what_is_remembered_is_counted_by_its_handler(ledger: Ledger) -> None:
+    """A table that only grows is seen before the disk is full."""
+    async with ledger.database.begin() as connection:
+        inbox = insert(ledger.database.inbox)
+        await connection.execute(inbox, [*rows({"a": 1, "b": 2}), *rows({"a": 1}, "other")])
+    await ledger.database.measure()
+    assert [catalogue.INBOX.series[name,] for name in ("enter", "other")] == [2, 1]
 
 
 async def test_only_older_events_of_the_handler_are_forgotten(

@@ -13,6 +13,7 @@ from infra.dev import mutants
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = """
 import logging
+import queue
 
 log = logging.getLogger()
 
@@ -26,6 +27,13 @@ def note(ages: list[int], age: int) -> list[int]:
     log.debug("noted")
     ages.append(age)
     return ages
+
+
+def number(text: str, *, base: int = 10) -> int:
+    try:
+        return int(text, base)
+    except (ValueError, queue.Empty):
+        return 0
 """
 TESTS = """
 import subprocess
@@ -33,13 +41,17 @@ import sys
 
 
 def said(code):
-    asked = (sys.executable, "-c", f"from tiny import grown, note; print({code})")
+    asked = (sys.executable, "-c", f"from tiny import grown, note, number; print({code})")
     return subprocess.check_output(asked, env={}, text=True).strip()
 
 
 def test_grown():
     assert said("grown(18)") == "True"
     assert said("grown(17)") == "False"
+
+
+def test_number():
+    assert said("number('x')") == "0"
 """
 
 
@@ -52,7 +64,11 @@ def test_what_no_test_notices_survives_and_the_rest_is_killed(
     write(root / "shared/src/tiny.py", MODULE)
     write(root / "tests/test_tiny.py", TESTS)
     subprocess.run(("git", "init", "--quiet"), cwd=root, check=True)
-    operators = ["herald/.*", "core/ReplaceComparisonOperator_Gt_(GtE|LtE)"]
+    operators = [
+        "herald/.*",
+        "core/Replace(ComparisonOperator_Gt_.tE|BinaryOperator_Mul_Div)",
+        "core/ExceptionReplacer",
+    ]
     tiny = mutants.Package("tiny", ["shared/src/*.py"], ["tests"], operators)
     (survivor,) = mutants.try_package(tiny, root, tmp_path / "state")
     assert "-    ages.append(age)\n+    pass\n" in survivor

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -264,6 +265,41 @@ async def test_whoever_waits_is_told_of_the_end(redis_server: RedisServer, clock
     with pytest.raises(NotConnectedError):
         await asyncio.wait_for(publisher.publish(SAID.name, SOURCE, "b", PAYLOAD), 5)
     await client.aclose()
+
+
+async def test_an_end_that_python_has_lost_is_one_all_the_same(
+    redis_server: RedisServer, clock: Clock
+) -> None:
+    """Nothing is sent after it, and nobody is asked again."""
+    client, trimming = Redis.from_url(redis_server.url), asyncio.Event()
+
+    async def trim() -> None:
+        trimming.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        redis_server.client().config_set("maxmemory", 0)
+
+    publisher = Publisher(client, trim, clock)
+    redis_server.client().config_set("maxmemory", 1)
+    waiting = [
+        asyncio.create_task(publisher.publish(SAID.name, source, "a", PAYLOAD))
+        for source in ("/a", "/b")
+    ]
+    await trimming.wait()
+    await asyncio.wait_for(publisher.close(), 5)
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [Publication, NotConnectedError]
+    await client.aclose()
+
+    async def call() -> None:
+        raise OutOfMemoryError("full")
+
+    trimming.clear()
+    asking = asyncio.create_task(Room(trim).insist(call, RedisOutage("publish")))
+    await trimming.wait()
+    asking.cancel()
+    await asyncio.wait({asking}, timeout=5)
+    assert asking.cancelled()
 
 
 async def test_a_broker_that_is_closed_leaves_no_connection(redis_server: RedisServer) -> None:

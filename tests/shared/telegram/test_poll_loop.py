@@ -226,11 +226,14 @@ async def test_a_last_batch_that_is_not_confirmed_is_told(
 
 
 @pytest.mark.usefixtures("patient_telegram")
-async def test_a_stop_waits_for_no_update(loop: Loop, telegram: TimedTelegram) -> None:
+async def test_a_stop_waits_for_no_update(
+    loop: Loop, telegram: TimedTelegram, bot: Bot[Any]
+) -> None:
     """The request that is under way is given up, and what it would have confirmed is confirmed."""
     telegram.updates.append(update(3))
     await loop.start()
     await loop.until(lambda: len(telegram.polls) == 2)
+    assert "asked" in (bot.moments.of("42:3") or {})
     telegram.answer("getUpdates", as_body([]))
     loop.stop.set()
     began = monotonic()

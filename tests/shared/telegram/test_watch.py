@@ -15,6 +15,7 @@ from shared.streams import publishing
 from shared.telegram.updates import watch
 from shared.telegram.updates.watch import DELAY_NOTICE_AFTER, WARN_AT, Handling, TooSlowError, Watch
 
+pytestmark = pytest.mark.timeout(20)  # a handler that is not ended has no end
 LIMIT = 8.0
 WARNED = LIMIT * WARN_AT
 TICK = 0.005
