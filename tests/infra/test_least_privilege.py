@@ -250,13 +250,15 @@ def test_a_console_has_its_rights_where_it_is_and_nowhere_else(plan: Plan) -> No
 
 
 async def publish(broker: StreamBroker) -> None:
-    """Do what publishers do: probe, publish, refuse, park, hold a lease; trimming is by itself."""
+    """Do what publishers do: probe, publish, refuse, measure, park, lease; they trim unasked."""
     await broker.wait_until_writable(STREAM)
     for number in range(3):
         await broker.publish_event(STREAM, said(number), event_id=f"id-{number}")
     await broker.publish_events(STREAM, [(f"id-{number}", said(number)) for number in range(5)])
     with pytest.raises(EventRefusedError):
         await broker.refuse_event(STREAM, {"a": 1}, event_id="bad", reason="of no use")
+    broker.publisher_of(STREAM)
+    assert await broker.dead_letters() == {STREAM.name: 1}
     client, parked = await broker.connect(), beside(STREAM.name, "parked:42")
     await client.hset(parked, "5", "an update")
     assert list(await client.hgetall(parked)) == [b"5"]

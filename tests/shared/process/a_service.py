@@ -1,6 +1,7 @@
 """`python -m tests.shared.process.a_service`: a service that ends in the way its variable says."""
 
 import asyncio
+import gc
 import sys
 from typing import Literal
 
@@ -24,6 +25,7 @@ class Settings(BaseModel):
 async def work(settings: Settings, stop: asyncio.Event) -> None:
     """End so, or wait for the signal and drain."""
     log.info("started", token=settings.token.get_secret_value(), redis_url=settings.redis_url)
+    log.info("objects", frozen=gc.get_freeze_count(), walked=len(gc.get_objects()))
     if settings.end == "fail":
         raise ProcessError("the reason")
     if settings.end == "port":

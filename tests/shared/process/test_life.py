@@ -31,6 +31,14 @@ async def test_a_signal_stops_it_and_it_exits_0(name: signal.Signals) -> None:
         assert '"event": "stopped"' in running.log
 
 
+async def test_no_collection_walks_through_what_is_imported() -> None:
+    """It is a hundred thousand objects, and none of them is garbage as long as the process runs."""
+    with service(END="stop") as running:
+        await eventually(lambda: "frozen" in running.log)
+        objects = json.loads(next(it for it in running.log.splitlines() if "frozen" in it))
+    assert objects["frozen"] > 10 * objects["walked"]
+
+
 @pytest.mark.parametrize(
     ("end", "code", "event", "reason"),
     [

@@ -28,7 +28,10 @@ Forget = Callable[[datetime], Awaitable[int]]
 
 
 async def forget_finished(forget: Forget) -> None:
-    """Forget finished events now and then, until cancelled; what fails is done the next time."""
+    """Forget finished events now and then, until cancelled; what fails is done the next time.
+
+    It returns where nothing is consumed, as nothing is handled then.
+    """
     while streams := {consumer.stream.name: consumer.stream for consumer in broker.consumers}:
         try:
             forgotten = await forget(min([await horizon(stream) for stream in streams.values()]))
@@ -38,7 +41,6 @@ async def forget_finished(forget: Forget) -> None:
             if forgotten:
                 log.info("inbox tidied", forgotten=forgotten)
         await asyncio.sleep(EVERY * jitter())
-    await asyncio.Event().wait()  # nothing is consumed, so nothing is handled
 
 
 async def horizon(stream: EventStream[Any]) -> datetime:

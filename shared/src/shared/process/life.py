@@ -1,6 +1,7 @@
 """A process from start to end: settings, logs, signals, exit code."""
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Callable, Coroutine
@@ -45,6 +46,7 @@ def run_process(
         name_process(service)
         configure_logging(service, level=level or "INFO", format=format_ or "json")
         with tracing(service, load_trace_settings()):
+            gc.freeze()  # what is imported stays: no collection walks through it again and again
             asyncio.run(_until_signalled(work, settings))
     except SettingsError as error:
         exit_with(error, service)
