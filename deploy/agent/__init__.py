@@ -9,4 +9,6 @@ host/     the server: folders, files, locks, engine, a release as it lies there;
 copies/   the stores' copies on three servers, as one of these sees them; it imports host/ alone
 cutover/  one release in place of another, or undone; it imports host/ and copies/
 data/     backups, put in place too; it imports host/ and copies/
+
+Beside them is what stands on all: moving.py takes the data from one server to three, and back.
 """

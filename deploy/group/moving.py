@@ -280,13 +280,21 @@ def has_moved(group: Group) -> bool:
     """Whether a move that is not over is past what can be undone: the keeper knows.
 
     One that has noted nothing has done the last of it, or the first was not reached.
+
+    Raises:
+        UnavailableError: The keeper is another server now: the data may be anywhere.
     """
     noted = under_way(group)
     keeper = next(iter(noted.values()))["keeper"]
     if keeper in noted:
         return bool(noted[keeper]["settled"])
+    status = group.looks[keeper].status
+    if not status["current"]:
+        raise UnavailableError(
+            f"{keeper} was to have the data, and has nothing: docs/SCALE.md says what to do by hand"
+        )
     three = any(facts["release"] for facts in noted.values())
-    return ("leads" in group.looks[keeper].status) == three
+    return ("leads" in status) == three
 
 
 def resume(group: Group) -> int:

@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 
+from deploy.agent import moving as on_server
 from deploy.agent import verbs
 from deploy.agent.cutover import settle
+from deploy.agent.host.audit import Audit
 from deploy.agent.host.errors import AgentError
 from deploy.agent.host.layout import Layout
 from deploy.errors import DeployError, MembersError, RemoteError, UnavailableError, UsageError
 from deploy.group import members, moving
 from deploy.group.group import Group
+from deploy.group.releasing import may_begin
 from deploy.host import deploying
 from tests.deploy.agents import NAMES, Agents, agents, group
 
@@ -44,6 +47,12 @@ def test_what_cannot_go_to_three_is_told(
         moving.check_alone(seen, seen.members[0])
     assert "\n" not in str(caught.value)
     assert agents.asked == []
+
+
+def test_a_deploy_to_three_says_how_the_data_gets_there(agents: Agents) -> None:
+    """Where one of them runs a release alone; bringing up three would leave its data behind."""
+    with pytest.raises(UnavailableError, match=r"make deploy env=lab moving=b$"):
+        may_begin(group(agents, b=ALONE))
 
 
 @pytest.mark.parametrize(
@@ -160,6 +169,15 @@ def test_a_move_that_has_died_is_undone_until_it_has_settled(
     assert begun == ((list(NAMES) if three else ["a"]) if moved else [])
 
 
+@pytest.mark.parametrize("release", ["", "r3"])
+def test_nothing_goes_where_the_server_with_the_data_is_lost(agents: Agents, release: str) -> None:
+    """The two others may have the only copies, whichever way it went."""
+    seen = group(agents, b=noted(release), c=noted(release))
+    with pytest.raises(UnavailableError, match=r"^a was to have the data, and has nothing"):
+        moving.resume(seen)
+    assert agents.asked == []
+
+
 def test_a_boot_starts_nothing_of_what_moves(tmp_path: Path) -> None:
     """And nothing else does anything to it."""
     layout = Layout(tmp_path)
@@ -183,6 +201,22 @@ def test_a_server_whose_data_has_moved_begins_nothing(tmp_path: Path, agents: Ag
     with pytest.raises(AgentError, match="has moved to a: take this server out of the inventory"):
         settle.change_to(layout, "r1", "ada", lambda _: None)
     host = group(agents).members[1].host
-    status = {"current": None, "moving": None, "moved": "a"}
-    with pytest.raises(UnavailableError, match="has moved to a: take b out of"):
-        deploying.check_there(host, status, new=False, dry=True)
+    moved = {"current": None, "moving": None, "moved": "a"}
+    for status, line in (
+        (moved, "has moved to a: take b out of"),
+        ({**moved, **noted("r1")}, "of b is being moved: make deploy env=lab moving=a"),
+    ):
+        with pytest.raises(UnavailableError, match=line):
+            deploying.check_there(host, status, new=False, dry=True)
+
+
+@pytest.mark.parametrize("left", ["moving", "journal", "restoring"])
+def test_a_server_that_has_something_unfinished_parts_with_nothing(
+    tmp_path: Path, left: str
+) -> None:
+    """A cut-over or a restore is settled first: its containers are no state to go back to."""
+    layout = Layout(tmp_path)
+    layout.state.mkdir()
+    getattr(layout, left).write_text("{}")
+    with pytest.raises(AgentError, match="something is unfinished here"):
+        on_server.part(layout, argparse.Namespace(), Audit(layout.audit, "ada"))

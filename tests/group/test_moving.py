@@ -2,12 +2,14 @@
 
 import pytest
 
+from deploy.agent.host.errors import DIFFERENT
 from tests.deploy.project import SERVICES, wait_for
 from tests.deploy.stores import wait_until_there
 from tests.group.servers import AGENT, ENVIRONMENT, NAMES, Three
 
 pytestmark = pytest.mark.timeout(1200)
 MOVED_WITHIN = 300.0
+BY_HAND = "python3 /srv/herald/agent.pyz --root /srv/herald move '' --step undo"
 BACKED_UP = "is in /srv/herald/backups"
 
 
@@ -54,15 +56,28 @@ def test_a_backup_is_put_in_place_on_all(group: Three) -> None:
     assert group.project.run("status", ENVIRONMENT)[0] == 0
 
 
-def test_one_of_three_goes_on_alone(group: Three) -> None:
-    """With all that they had. The others have nothing left, and never start a bot again.
+def kill_move(group: Three, moving: str, said: str) -> None:
+    """Move the data, and kill the deployer where it says something; a boot starts nothing."""
+    process = group.project.start("deploy", ENVIRONMENT, moving)
+    wait_for(process, said)
+    process.kill()
+    process.communicate()
+    group.project.succeed("unlock", ENVIRONMENT)
+    for server in group.servers.values():
+        server.sh(f"{AGENT} recover --once")
+        assert not {"backend", "tg_bot"} & set(server.containers())
+    assert group.project.run("status", ENVIRONMENT)[0] == DIFFERENT
 
-    Then its data goes to three, though the deployer dies on the way: what had run runs again, and
-    the same command does it.
+
+def test_the_data_goes_from_three_to_one_and_back(group: Three) -> None:
+    """Each command once, though the deployer dies on both ways: what ran then runs again first.
+
+    The two others have nothing left meanwhile, and never start a bot again.
     """
     keeper = next(name for name in NAMES if name != group.primary("one"))
     moving, others = f"moving={keeper}", [name for name in NAMES if name != keeper]
     before = {name: server.containers() for name, server in group.servers.items()}
+    three = group.servers[keeper].current()
     code, output = group.project.run("deploy", ENVIRONMENT, moving)
     assert (code, "for three already: deploy without moving=" in output) == (64, True), output
     group.traffic.server = group.servers[keeper]
@@ -76,8 +91,10 @@ def test_one_of_three_goes_on_alone(group: Three) -> None:
             said = group.project.run("deploy", *words)
             assert (said[0], line in said[1]) == (code, True), said[1]
         assert {name: server.containers() for name, server in group.servers.items()} == before
-        with group.traffic.case("three back to one", MOVED_WITHIN):
-            group.deploy(moving)
+        with group.traffic.case("three to one, the deployer killed once", MOVED_WITHIN):
+            kill_move(group, moving, "the stores of")
+            output = group.deploy(moving)
+        assert output.count(f"{three} runs as before") == len(NAMES)
         assert set(group.servers[keeper].containers()) == SERVICES
         for name in others:
             group.servers[name].sh(f"{AGENT} recover --once")
@@ -85,16 +102,12 @@ def test_one_of_three_goes_on_alone(group: Three) -> None:
         code, output = group.project.run("deploy", ENVIRONMENT)
         assert (code, f"has moved to {keeper}" in output) == (69, True), output
     alone = group.servers[keeper].current()
-    with group.traffic.case("one to three, its deployer killed once", MOVED_WITHIN):
-        process = group.project.start("deploy", ENVIRONMENT, moving)
-        wait_for(process, "the copies are whole")
-        process.kill()
-        process.communicate()
-        group.project.succeed("unlock", ENVIRONMENT)
-        assert group.project.run("status", ENVIRONMENT)[0] == 2
+    with group.traffic.case("one to three, the deployer killed once", MOVED_WITHIN):
+        kill_move(group, moving, "the copies are whole")
+        output = group.servers[keeper].sh(BY_HAND)
+        assert f"{alone} runs as before" in output
         output = group.deploy(moving)
-    assert f"{keeper}: undoes a move that has died" in output
-    assert f"{keeper}: {alone} runs as before" in output
+    assert "undoes a move that has died" in output
     assert "the copies of all servers are whole" in output
     for server in group.servers.values():
         wait_until_there(server, group.traffic.sent)

@@ -89,6 +89,26 @@ async def test_what_can_come_again_is_remembered(
     assert await asyncio.to_thread(left, path) == {"pending", "old", "young"}
 
 
+async def test_the_retention_decides_and_whatever_is_older(redis_server: RedisServer) -> None:
+    """Less a day by which clocks may differ; a young entry makes the time no shorter."""
+    client = redis_server.client()
+    await broker.connect(redis_server.url)
+    try:
+        retention = timedelta(seconds=SAID.retention)
+        for stream, age, expected in (
+            ("", 0, retention + DAY),
+            (SAID.name, 1, retention + DAY),
+            (SAID.dead_letters, 12, 13 * DAY),
+        ):
+            if stream:
+                at = int((NOW - age * DAY).timestamp() * 1000)
+                client.xadd(stream, {"field": "not an event"}, id=f"{at}-0")
+            before = await horizon(SAID)
+            assert abs(datetime.now(UTC) - before - expected) < timedelta(minutes=10)
+    finally:
+        await broker.close()
+
+
 async def test_a_replay_after_a_month_has_no_second_effect(
     ledger: Ledger, redis_server: RedisServer
 ) -> None:

@@ -3,12 +3,13 @@
 import pytest
 from pydantic import BaseModel
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.inbox import run_undo
+from shared.inbox import Events, run_undo
 from shared.settings import DatabaseUrl
 from shared.streams import Delivery
 from tests.inbox.ledger import Ledger, entries, new_ledger
-from tests.shared.said import said
+from tests.shared.said import Said, said
 
 
 class Settings(BaseModel):
@@ -38,6 +39,18 @@ async def test_an_event_is_undone_and_no_other(ledger: Ledger) -> None:
     assert await ledger.database.undo("smoke-1") == 1
     assert await ledger.database.undo("smoke-1") == 0
     assert await left(ledger) == [["kept"], ["kept"]]
+
+
+async def test_what_nobody_can_undo_counts_as_nothing(ledger: Ledger) -> None:
+    """The mark of a handler that has not said how is gone all the same."""
+
+    async def note(connection: AsyncConnection, events: Events[Said]) -> None:
+        """Leave nothing behind."""
+
+    await ledger.database.once()(note)(said(1), Delivery("smoke-1", "said", "1-0", 1, "/deploy"))
+    assert await left(ledger) == [[], ["smoke-1"]]
+    assert await ledger.database.undo("smoke-1") == 0
+    assert await left(ledger) == [[], []]
 
 
 async def test_an_undo_that_fails_has_undone_nothing(ledger: Ledger) -> None:
