@@ -417,7 +417,7 @@ async def test_a_full_server_is_asked_again_in_pauses(
     assert await room.ask(call, outage) is None
     assert await room.insist(call, outage) == ("there" if answers else None)
     assert len(trimmed) == len(asked) - 1
-    assert all(one <= other for one, other in zip(trimmed, asked[1:], strict=True))
+    assert all(known <= when for known, when in zip(trimmed, asked[1:], strict=True))
     took = asked[-1] - asked[0]
     if answers:
         assert len(asked) == answers

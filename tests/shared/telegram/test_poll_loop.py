@@ -36,8 +36,8 @@ PARKED = "{telegram_update}:parked:42"
 
 def refusal(code: int, description: str, **parameters: int) -> tuple[int, bytes]:
     """Return an answer with which Telegram refuses a call."""
-    told = {"ok": False, "error_code": code, "description": description, "parameters": parameters}
-    return code, json.dumps(told).encode()
+    answer = {"ok": False, "error_code": code, "description": description, "parameters": parameters}
+    return code, json.dumps(answer).encode()
 
 
 OF_WEBHOOK = refusal(409, "Conflict: can't use getUpdates method while webhook is active")
