@@ -83,6 +83,7 @@ async def test_a_dead_backend_and_a_poisoned_event_are_seen_told_and_mended(
         change(watched, REFUSE)
         await write(watched, POISON)
         await asyncio.to_thread(watched.hears, "DeadLetters", **EVENTS)
+        await asyncio.to_thread(watched.hears, "DeadLettersStand", stream=STREAM)
         assert rows(watched, POISON) == 0
         change(watched, "DROP TRIGGER refused")
         await page.get_by_role("link", name="Dead letters").click()
@@ -93,6 +94,7 @@ async def test_a_dead_backend_and_a_poisoned_event_are_seen_told_and_mended(
         await page.locator("#yes").click()
         await expect(page.locator("#outcome")).to_have_text("Replayed 1 of 1.", timeout=PATIENCE)
         await expect(letter).to_have_count(0, timeout=PATIENCE)
+        await asyncio.to_thread(watched.hears, "DeadLettersStand", "resolved", stream=STREAM)
         assert await eventually(lambda: rows(watched, POISON) == 1)
 
         client = watched.redis.client()

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -149,12 +150,13 @@ def test_their_own_tests_pass(made: tuple[Plan, Path, list[str]]) -> None:
 async def test_a_new_subscriber_starts_healthy_and_handles_an_event(
     made: tuple[Plan, Path, list[str]], redis_server: RedisServer
 ) -> None:
-    """Its process answers 200, logs the event that is published, and ends with 0 on SIGTERM."""
+    """Its process answers 200, logs the event, counts it in its metrics, and ends with 0."""
     _, root, _ = made
     with started(root, "audit", HEALTH_PORT="{port}", REDIS_URL=redis_server.url) as service:
         await eventually(service.is_healthy)
         await publish(redis_server, "the-event")
         await eventually(lambda: '"the-event"' in service.log)
+        await eventually(lambda: service.has_handled(1))
         assert await asyncio.to_thread(service.end) == 0
 
 
@@ -178,6 +180,7 @@ async def test_a_new_worker_with_a_table_keeps_an_event_once(
         await publish(redis_server, "kept", "smoke", "kept")
         pending = partial(redis_server.client().xinfo_groups, "command_received")
         await eventually(lambda: pending()[0]["entries-read"] == 2 and not pending()[0]["pending"])
+        await eventually(lambda: service.has_handled(2))
         assert await asyncio.to_thread(service.undo, "smoke") == "1\n"
         assert await asyncio.to_thread(service.undo, "smoke") == "0\n"
         assert await asyncio.to_thread(service.undo, "kept") == "1\n"
@@ -219,6 +222,14 @@ class Created:
         """Say whether /health answers 200."""
         assert self.process.poll() is None, self.log
         return healthy(self.port)
+
+    def has_handled(self, count: int) -> bool:
+        """Say whether /metrics tells of so many deliveries, and of a group that has no lag."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+        handled = rf'processed_messages_total{{[^}}]*"{self.name}"[^}}]*"acked"[^}}]*}} {count}\.0'
+        lag = rf'herald_group_lag_entries{{group="{self.name}",stream="command_received"}} 0\.0'
+        return all(re.search(line, text) for line in (handled, lag))
 
     def undo(self, event_id: str) -> str:
         """Have it undo an event, and return what that prints."""
