@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from deploy.agent.cutover.cut_over import CutOver
-from deploy.agent.cutover.journal import Journal
+from deploy.agent.cutover.handover import put_back
+from deploy.agent.cutover.journal import Journal, Switch
 from deploy.agent.cutover.prune import prune
 from deploy.agent.cutover.settle import change_to
 from deploy.agent.data.backup import keep, kept, outdated
-from deploy.agent.host import docker, lock
+from deploy.agent.host import docker, health, lock
 from deploy.agent.host.audit import Audit
 from deploy.agent.host.errors import AgentError
 from deploy.agent.host.layout import Layout, read_json, write_durably
@@ -31,6 +32,20 @@ NOTHING = """\
 #!/bin/sh
 case "$*" in *--hash*) echo bot abc ;; info*) echo / ;; "images -aq"*) echo sha256:b ;; esac
 """
+
+
+CONTAINERS = """\
+#!/bin/sh
+echo "$*" >>"$0.log"
+cd "$(dirname "$0")"
+case "$1 $*" in
+*"start old-web" | *"--volumes new-bot") echo 'input/output error' >&2 && exit 1 ;;
+ps*) ls | sed -n 's/.json$//p' ;;
+container*) shift 2 && printf '[%s]' "$(cat $(printf '%s.json ' "$@") | paste -sd,)" ;;
+start*) sed -i s/exited/running/ "$2.json" ;;
+esac
+"""
+"""A Docker whose containers are files, and which fails at two of them."""
 
 
 @pytest.fixture
@@ -300,6 +315,40 @@ def test_a_release_that_cannot_be_read_is_replaced_without_overlap(
     assert [switch.handover for switch in begun.journal.switches] == [handover]
     assert begun.journal.before == OLD
     assert layout.audit.exists() == (handover == "replace")
+
+
+def test_what_cannot_be_put_back_is_told_and_the_rest_is_put_back(
+    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that shares files with its successor is not started before that is stopped."""
+    program = tmp_path / "bin/docker"
+    program.parent.mkdir()
+    program.write_text(CONTAINERS)
+    program.chmod(0o755)
+    monkeypatch.setattr(docker, "PATH", f"{program.parent}:{docker.PATH}")
+    monkeypatch.setattr(health, "STABLE_FOR", 0.0)
+    states = {"page": "exited", "web": "exited", "bot": "running"}
+    for service, state in states.items():
+        for name, now in ((f"old-{service}", state), (f"new-{service}", "running")):
+            facts: dict[str, object] = {"Id": name, "Name": name, "Image": "sha256:b"}
+            facts["Config"] = {"Labels": {docker.SERVICE_LABEL: service}}
+            facts["State"] = {"Status": now, "ExitCode": 0, "StartedAt": ""}
+            facts["HostConfig"] = {"RestartPolicy": {"Name": "always"}}
+            (program.parent / f"{name}.json").write_text(json.dumps(facts) + "\n")
+    switches = [
+        Switch(name, "overlap" if name == "bot" else "replace", 1, [f"old-{name}"], [f"old-{name}"])
+        for name in states
+    ]
+    problems = put_back("herald", switches, Audit(layout.audit, "ada"))
+    assert problems == [
+        "web: docker start old-web failed: input/output error",
+        "bot: docker rm --force failed: input/output error",
+    ]
+    calls = (tmp_path / "bin/docker.log").read_text().splitlines()
+    assert calls.index("stop new-page") < calls.index("start old-page")
+    assert calls.index("stop new-web") < calls.index("start old-web")
+    assert "rm --force --volumes new-page" in calls
+    assert "start old-bot" not in calls
 
 
 def test_a_run_that_died_is_not_waited_for(layout: Layout) -> None:

@@ -143,6 +143,16 @@ async def test_a_group_is_not_divided(
     assert places == entries[1:]
 
 
+async def test_a_group_with_an_id_that_can_be_none_is_not_published(
+    publisher: Noting, redis_server: RedisServer
+) -> None:
+    """Nothing of it is: whoever made it has a fault."""
+    for odd in ("", "a" * 201, "a\n"):
+        with pytest.raises(ValueError, match="an event id has"):
+            await publisher.publish_group(SAID.name, SOURCE, [("a", PAYLOAD), (odd, PAYLOAD)])
+    assert redis_server.client().xlen(SAID.name) == 1
+
+
 async def test_each_event_has_its_own_source(publisher: Noting, redis_server: RedisServer) -> None:
     """Also between those of others, that are handed over at the same time."""
     given = [("/a", "1"), ("/b", "2"), ("/a", "3"), ("/a", "4")]
@@ -314,6 +324,18 @@ async def test_a_broker_that_is_closed_leaves_no_connection(redis_server: RedisS
         while len(await asyncio.to_thread(client.client_list)) > before:
             await asyncio.sleep(0.01)
     assert {task.get_name() for task in asyncio.all_tasks()} & {"publish", "tidy"} == set()
+
+
+async def test_a_publisher_that_is_closed_gives_its_connection_back(
+    publisher: Noting, redis_server: RedisServer
+) -> None:
+    """Also where its client goes on with something else."""
+    client = redis_server.client()
+    before = len(client.client_list())
+    await publisher.close()
+    async with asyncio.timeout(5):
+        while len(await asyncio.to_thread(client.client_list)) >= before:
+            await asyncio.sleep(0.01)
 
 
 async def test_who_wants_to_know_is_told_that_a_publish_waits(broker: StreamBroker) -> None:
