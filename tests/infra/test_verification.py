@@ -26,7 +26,7 @@ def file() -> Document:
         ("read_only: true", "read_only: false", "services.redis.read_only is False"),
         ("    init: true\n", "", "services.redis.init is missing"),
         ("internal: true", "internal: yes-please", "internal is 'yes-please'"),
-        ("retries: 30", 'retries: "30"', "retries is '30' and should be 30"),
+        ("retries: 12", 'retries: "12"', "retries is '12' and should be 12"),
         ("  postgres:", "  redis:", "a key stands twice"),
         ("services:", "services: [", "wrote no YAML"),
         ("restart: always", "restart: always\n    privileged: true", "too much"),
