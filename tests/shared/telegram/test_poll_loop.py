@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from time import monotonic, time
+from time import monotonic, sleep, time
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from telegram.ext import TypeHandler
 
 from shared.generated.events import NotConnectedError, telegram_update
 from shared.keys import lease_of
+from shared.streams.lease import LENGTH
 from shared.telegram import Bot, build_application
 from shared.telegram.api.request import AiohttpRequest
 from shared.telegram.broker import close_broker, connect_broker, polling_lease
@@ -414,3 +415,19 @@ async def test_without_the_lease_nothing_is_asked(
     await loop.until(lambda: len(telegram.polls) > asked)
     assert loop.state.active
     assert telegram.polls[asked][0] == 0
+
+
+async def test_after_standing_still_nothing_is_asked_without_the_lease(
+    loop: Loop, telegram: TimedTelegram, redis_server: RedisServer
+) -> None:
+    """Somebody else polls by then, and this process has not noticed yet."""
+    telegram.updates.append(update(3))
+    loop.hold(3)
+    await loop.start()
+    await loop.until(lambda: len(telegram.polls) == 3)
+    asked = len(telegram.polls)
+    sleep(LENGTH)  # noqa: ASYNC251 - the whole process stands still
+    redis_server.client().set(lease_of("telegram_update", "42"), "another", px=2000)
+    await asyncio.sleep(REPEAT_AFTER)
+    assert not loop.state.active
+    assert len(telegram.polls) == asked

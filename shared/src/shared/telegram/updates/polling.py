@@ -112,10 +112,13 @@ class Poller:
         return False
 
     async def _fetch(self) -> list[dict[str, Any]]:
-        """Return the next updates as Telegram wrote them; what came before them is confirmed."""
+        """Return the next updates as Telegram wrote them; what came before them is confirmed.
+
+        Nothing where the lease ends first: a process that has stood still may not know it yet.
+        """
         await self._hand.resume()
         backoff = Backoff(FIRST_BACKOFF, LAST_BACKOFF)
-        while True:
+        while self._lease.held:
             try:
                 updates = await self._get_updates(CAPACITY, LONG_POLL)
             except InvalidToken:
@@ -129,6 +132,7 @@ class Poller:
             else:
                 self.state.worked()
                 return updates
+        return []
 
     async def _unhook(self) -> bool:
         """Whether the webhook is gone that somebody has set; what pends stays for getUpdates."""
