@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from deploy.agent.host.errors import DIFFERENT
 from deploy.errors import UnavailableError, UsageError
 from deploy.inventory import Host
 from deploy.release import checkout, vault
@@ -46,7 +47,7 @@ def status(host: Host, project: str, say: Say) -> int:
     if wrong:
         say(f"not as released: {', '.join(wrong)}")
     unfinished = seen["unfinished"] or restoring or moving
-    return 2 if wrong or lacking or unfinished else 0
+    return DIFFERENT if wrong or lacking or unfinished else 0
 
 
 def listed(names: Sequence[str]) -> str:

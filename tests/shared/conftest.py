@@ -8,6 +8,7 @@ import pytest
 from shared.streams import Delivery, Limits, StreamBroker
 from shared.streams.consume import calling
 from tests.servers import RedisServer
+from tests.shared.clock import Clock
 from tests.shared.members import FAST, StartMember
 from tests.shared.said import SAID, Said
 
@@ -67,3 +68,9 @@ async def handled(redis_server: RedisServer) -> AsyncIterator[list[int]]:
     await member.start_consumers()
     yield numbers
     await member.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that is right."""
+    return Clock()

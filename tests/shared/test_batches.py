@@ -30,20 +30,11 @@ from shared.streams.publish.recording import record_batch
 from shared.streams.publish.room import Room
 from shared.streams.retry import RedisOutage
 from tests.servers import RedisServer
+from tests.shared.clock import Clock
 from tests.shared.said import SAID, said
 
 PAYLOAD = encode(said(1), event_id="a", kind=SAID.name, source="/tests")
 SOURCE = "/tests"
-
-
-class Clock:
-    """This machine's clock, which a test puts forward."""
-
-    def __init__(self) -> None:
-        self.ahead = 0.0
-
-    def __call__(self) -> float:
-        return time.time() + self.ahead
 
 
 class Noting(Publisher):
@@ -62,12 +53,6 @@ class Noting(Publisher):
 
 async def _no_room() -> None:
     """Trim nothing."""
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """A clock that is right."""
-    return Clock()
 
 
 @pytest.fixture

@@ -14,27 +14,11 @@ from shared.streams.event.envelope import encode
 from shared.streams.publish import publisher as publishing
 from shared.streams.publish.publisher import PUBLISH_WITHIN, Publisher
 from tests.servers import RedisServer
+from tests.shared.clock import Clock
 from tests.shared.said import SAID, said
 
 DAY = 24 * 3600
 PAYLOAD = encode(said(1), event_id="a", kind=SAID.name, source="/tests")
-
-
-class Clock:
-    """This machine's clock; a test sets it, as people, and the end of a sleep, do."""
-
-    def __init__(self) -> None:
-        self.ahead = 0.0
-
-    def __call__(self) -> float:
-        """Return the time that it shows."""
-        return time.time() + self.ahead
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """A clock that is right."""
-    return Clock()
 
 
 @pytest.fixture
